@@ -1,0 +1,1 @@
+//! Feeds nomination and runs its effects.

@@ -1,0 +1,1 @@
+//! One sink task's lifecycle.

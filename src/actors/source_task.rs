@@ -1,0 +1,1 @@
+//! One source task's lifecycle.

@@ -1,0 +1,1 @@
+//! Supervises source and sink tasks.

@@ -1,0 +1,1 @@
+//! The commands, typed, and what they answer.

@@ -1,0 +1,1 @@
+//! cluster.toml to a valid Config.

@@ -1,0 +1,1 @@
+//! Collects every fault of a file before refusing it.

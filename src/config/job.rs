@@ -1,0 +1,1 @@
+//! job.toml to a valid JobSpec.

@@ -1,0 +1,137 @@
+//! What happens to rows, and the one ordered sequence of it that the source task emits (PROTOCOLS 1).
+//!
+//! Made by the reader and the merger, carried by `wire::batch`, grouped by `core::group`. The sink applies items in this
+//! order and never compares keys with cursors.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::core::gtid_set::{Gtid, GtidSet};
+use crate::core::shape::{ShapeId, TableName, TableShape};
+
+/// One row image: null bitmap of all columns, then the binlog encoding of each value that is not NULL, in ordinal order.
+///
+/// The same bytes a FULL image of a rows event holds (the columns-present bitmap left out): CHAR without trailing
+/// spaces, BINARY without trailing zero bytes. `core::row` reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Row(pub Bytes);
+
+/// One row changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A row appeared.
+    Insert {
+        /// Its table.
+        shape: ShapeId,
+        /// The new row.
+        after: Row,
+    },
+    /// A row changed.
+    Update {
+        /// Its table.
+        shape: ShapeId,
+        /// The row as it was.
+        before: Row,
+        /// The row as it is.
+        after: Row,
+    },
+    /// A row went.
+    Delete {
+        /// Its table.
+        shape: ShapeId,
+        /// The row as it was.
+        before: Row,
+    },
+}
+
+/// Where the source's binlog stands: a hint for people and for `Chunk` closing, never a resume position.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinlogPosition {
+    /// File name, `binlog.000003`.
+    pub file: String,
+    /// Byte offset in it.
+    pub offset: u64,
+}
+
+/// A transaction, or one part of a large one. Parts of one transaction follow each other with nothing between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TxnPart {
+    /// The transaction's GTID.
+    pub gtid: Gtid,
+    /// This is its first part.
+    pub is_first: bool,
+    /// This is its last part: it commits here.
+    pub is_last: bool,
+    /// The largest `sequence_number` it depends on, within its binlog file.
+    pub last_committed: i64,
+    /// Its own number within its binlog file.
+    pub sequence_number: i64,
+    /// Original commit time on the source, microseconds since the epoch.
+    pub commit_us: u64,
+    /// End of the transaction in the binlog.
+    pub position: BinlogPosition,
+    /// Changes in scope, in order; empty when the filter left none.
+    pub changes: Vec<Change>,
+}
+
+/// The values of a row key, each the canonical column bytes; compared by `core::key`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key(pub Vec<Vec<u8>>);
+
+/// A key range of a table, read at one point of the sequence, with everything the stream changed in it folded in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The table.
+    pub shape: ShapeId,
+    /// Rows have keys greater than this; None: from the start.
+    pub low: Option<Key>,
+    /// Rows have keys up to this; None: to the end of the table.
+    pub high: Option<Key>,
+    /// The rows, in key order.
+    pub rows: Vec<Row>,
+    /// This is the last chunk of its table: the copy of the table is done with it.
+    pub is_last: bool,
+}
+
+/// One element of the sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// First of all when there is no progress yet: where the copy (or "now") begins, and what is to be copied.
+    Start {
+        /// `G0` of PROTOCOLS 1 step 1.
+        executed: GtidSet,
+        /// The source server.
+        source_uuid: String,
+        /// Tables that will be copied, in order; empty for `start = "now"`.
+        copy: Vec<ShapeId>,
+    },
+    /// Names a table for the items that follow; sent before `Start` too.
+    Shape {
+        /// Its number from now on.
+        id: ShapeId,
+        /// The definition.
+        shape: TableShape,
+    },
+    /// A transaction or a part of one.
+    Txn(TxnPart),
+    /// A piece of the copy.
+    Chunk(Chunk),
+    /// The copy of this table starts anew: the sink empties it and its `copy` row (PROTOCOLS 1 steps 11, 13).
+    Reset {
+        /// The table.
+        shape: ShapeId,
+    },
+}
+
+/// How far the copy of one table is, as `peer_meta.copy` has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRow {
+    /// The table.
+    pub table: TableName,
+    /// Last key that was copied; None: nothing yet.
+    pub cursor: Option<Key>,
+    /// Rows copied so far.
+    pub rows: u64,
+    /// The whole table is on the target.
+    pub is_done: bool,
+}

@@ -1,0 +1,1 @@
+//! The constraint language: operators and truth.

@@ -1,0 +1,1 @@
+//! A refusal: what was found, what was expected, what to do.

@@ -1,0 +1,1 @@
+//! The fence row as a pure state machine, for the simulator.

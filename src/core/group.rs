@@ -1,0 +1,1 @@
+//! Net effect of consecutive transactions per key, and when a group is closed.

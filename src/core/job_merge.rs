@@ -1,0 +1,1 @@
+//! The job table as a CRDT: records and their merge.

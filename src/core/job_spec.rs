@@ -1,0 +1,160 @@
+//! What a person asks for: the valid job, every option typed.
+//!
+//! Made by `config::job` from job.toml (which refuses what this version cannot do yet), kept as canonical JSON in the job
+//! table, sent to the source in `Subscribe`. Unknown fields cannot occur: `config` refused them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::gtid_set::GtidSet;
+use crate::core::ids::JobName;
+use crate::core::shape::TableName;
+
+/// A valid job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The job's name.
+    pub name: JobName,
+    /// Globs of datacenters both tasks may run in; empty: any.
+    pub datacenters: Vec<String>,
+    /// Bind both tasks.
+    pub constraints: Vec<Constraint>,
+    /// Where changes come from.
+    pub source: SourceSpec,
+    /// Where they go.
+    pub sink: SinkSpec,
+    /// Exact tables, never empty in this version.
+    pub tables: Vec<TableName>,
+    /// The link between the two peers.
+    pub link: LinkSpec,
+    /// How changes are applied.
+    pub apply: ApplySpec,
+}
+
+/// The source database and its task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// Where the database is.
+    pub endpoint: DatabaseSpec,
+    /// Where the job begins.
+    pub start: StartPoint,
+    /// Bind the source task only.
+    pub constraints: Vec<Constraint>,
+}
+
+/// The target database and its task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkSpec {
+    /// Where the database is.
+    pub endpoint: DatabaseSpec,
+    /// Schema of peer's own tables on the target.
+    pub meta_schema: String,
+    /// Bind the sink task only.
+    pub constraints: Vec<Constraint>,
+}
+
+/// How to reach one MySQL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseSpec {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Account.
+    pub user: String,
+    /// Its password, or where to read it.
+    pub password: Secret,
+    /// Transport security.
+    pub tls: TlsMode,
+    /// PEM file of the CA, read on the peer that runs the task.
+    pub tls_ca: Option<String>,
+}
+
+/// A password, or where the peer that runs the task finds it. Debug and Display print `***`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Secret {
+    /// The text itself.
+    Text(String),
+    /// Name of an environment variable.
+    Env(String),
+    /// Path of a file; a trailing newline is cut.
+    File(String),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// DESIGN 1.3 `tls`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// Never.
+    Disabled,
+    /// When the server offers it; any certificate.
+    #[default]
+    Preferred,
+    /// Always; any certificate.
+    Required,
+    /// Always; the certificate chains to `ca`.
+    VerifyCa,
+    /// Always; and it names the host.
+    VerifyIdentity,
+}
+
+/// DESIGN 1.3 `start`; the other forms are refused by `config` in this version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartPoint {
+    /// Copy, then follow.
+    Snapshot,
+    /// Follow from the present.
+    Now,
+    /// These are already on the target. Refused by `config` in this version.
+    Gtid(GtidSet),
+}
+
+/// One constraint as written; `core::constraint` gives it meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    /// Left side, `${node.datacenter}`; a literal when it does not start with `${`.
+    pub attribute: String,
+    /// Operator as written, default `=`.
+    pub operator: String,
+    /// Right side.
+    pub value: String,
+}
+
+/// DESIGN 1.3 `[link]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSpec {
+    /// `lz4` or `none`.
+    pub compression: Compression,
+    /// Bytes per second after compression; 0: unlimited.
+    pub rate_bytes: u64,
+    /// Bytes of rows a batch aims at.
+    pub batch_bytes: u64,
+    /// Longest wait for a fuller batch.
+    pub batch_delay_ms: u64,
+}
+
+/// Codec of batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// LZ4 block, skipped when it does not pay.
+    Lz4,
+    /// As they are.
+    None,
+}
+
+/// DESIGN 1.3 `[apply]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplySpec {
+    /// Most source transactions in one target transaction when behind.
+    pub group_transactions: u64,
+    /// Most bytes of them.
+    pub group_bytes: u64,
+}

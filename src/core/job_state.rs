@@ -1,0 +1,98 @@
+//! What a running job tells about itself: the typed body of `status` (DESIGN 1.5).
+//!
+//! Made by the flows, published by the task actors, answered by `admin`. Times are microseconds of the source's clock
+//! or durations; nothing here decides anything.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::disposition::Disposition;
+use crate::core::ids::{Epoch, NodeId};
+
+/// What the sink flow is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Acquiring the fence, choosing and reaching the source.
+    #[default]
+    Starting,
+    /// The copy is not complete.
+    Copying,
+    /// The copy is complete, changes flow.
+    Streaming,
+}
+
+/// How far one table's copy is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableProgress {
+    /// Database.
+    pub schema: String,
+    /// Table.
+    pub table: String,
+    /// `waiting`, `copying` or `done`.
+    pub state: String,
+    /// Rows on the target.
+    pub rows: u64,
+    /// The source's estimate of rows; None: unknown.
+    pub rows_estimate: Option<u64>,
+}
+
+/// Counters since the sink task started on this peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Source transactions applied.
+    pub transactions: u64,
+    /// Rows written, copy included.
+    pub rows: u64,
+    /// Bytes before compression.
+    pub bytes_raw: u64,
+    /// Bytes on the link.
+    pub bytes_wire: u64,
+    /// Target transactions.
+    pub groups: u64,
+}
+
+/// The sink flow's view of its job, sent through a watch at least each second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SinkStatus {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Epoch it holds; 0 before the fence was acquired.
+    pub epoch: Epoch,
+    /// Peer that runs the source task.
+    pub source: Option<NodeId>,
+    /// All GTIDs received, canonical text.
+    pub received: String,
+    /// All GTIDs committed on the target, canonical text.
+    pub applied: String,
+    /// Source's executed set at the last heartbeat.
+    pub read: String,
+    /// Binlog file of the last applied transaction.
+    pub binlog_file: String,
+    /// And the offset in it.
+    pub binlog_pos: u64,
+    /// PROTOCOLS 12; None before the first heartbeat.
+    pub lag_ms: Option<u64>,
+    /// DESIGN 1.5.
+    pub caught_up: bool,
+    /// Rows per second over the last seconds.
+    pub rows_per_s: f64,
+    /// Per table of the copy; empty without one.
+    pub tables: Vec<TableProgress>,
+    /// Counters.
+    pub totals: Totals,
+}
+
+/// An error as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReport {
+    /// Wall clock of the peer that saw it, RFC 3339 UTC; for people only.
+    pub at: String,
+    /// What it means.
+    pub class: Disposition,
+    /// `PEERnnnn`.
+    pub code: String,
+    /// What was found and expected.
+    pub text: String,
+    /// What to do.
+    pub fix: String,
+}

@@ -1,0 +1,1 @@
+//! Lag that tells the truth: zero when idle, growing when stuck.

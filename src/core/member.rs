@@ -1,0 +1,1 @@
+//! What a peer tells about itself, and the roster made of it.

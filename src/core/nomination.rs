@@ -1,0 +1,1 @@
+//! Who tries to own a task, and when: a pure step function.

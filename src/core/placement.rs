@@ -1,0 +1,1 @@
+//! Ranks the peers for a task, and says why the others are out.

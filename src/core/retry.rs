@@ -1,0 +1,1 @@
+//! Restart and reschedule policy: delays and limits.

@@ -1,0 +1,1 @@
+//! Reads a row image column by column: offsets from the shape, bounds checked, nothing copied.

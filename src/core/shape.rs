@@ -1,0 +1,163 @@
+//! The shape of a table: what is needed to read its row images and to write its rows.
+//!
+//! Made by `mysql::source::inspect` from information_schema, kept in `peer_meta.shape`, sent over the link as JSON.
+//! `ColumnKind` is the logical type with all parameters that decide the binlog encoding of a value.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// `schema.table`, as the server spells it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TableName {
+    /// The database.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+/// Number of a shape within one subscription; rows on the link name it instead of their table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShapeId(pub u32);
+
+/// A table's definition at one position of the binlog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableShape {
+    /// Its name on the source.
+    pub name: TableName,
+    /// All columns in ordinal order, generated and invisible ones included: exactly the columns of a FULL row image.
+    pub columns: Vec<Column>,
+    /// The key that identifies a row: PRIMARY, else the first unique key of whole, NOT NULL columns. None: keyless.
+    pub key: Option<RowKey>,
+    /// Every other unique key exists: updates must then be DELETE all, INSERT all (PROTOCOLS 10).
+    pub has_secondary_unique: bool,
+    /// `SHOW CREATE TABLE` of the source.
+    pub create_sql: String,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name, without quotes.
+    pub name: String,
+    /// Logical type.
+    pub kind: ColumnKind,
+    /// NULL is allowed.
+    pub is_nullable: bool,
+    /// Virtual or stored generated: present in row images, never written.
+    pub is_generated: bool,
+    /// `utf8mb4` and the like; None for types without one.
+    pub charset: Option<String>,
+    /// `utf8mb4_0900_ai_ci` and the like; None for types without one.
+    pub collation: Option<String>,
+}
+
+/// The index whose columns identify a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowKey {
+    /// The index name, `PRIMARY` for the primary key (for FORCE INDEX).
+    pub index: String,
+    /// Ordinals into `TableShape::columns`, in key order.
+    pub columns: Vec<usize>,
+}
+
+/// Logical type of a column. Lengths of strings are in bytes, as TABLE_MAP has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnKind {
+    /// TINYINT (1), SMALLINT (2), MEDIUMINT (3), INT (4), BIGINT (8 bytes).
+    Int {
+        /// 1, 2, 3, 4 or 8.
+        bytes: u8,
+        /// UNSIGNED.
+        unsigned: bool,
+    },
+    /// DECIMAL(precision, scale).
+    Decimal {
+        /// Digits in all.
+        precision: u8,
+        /// Digits after the point.
+        scale: u8,
+    },
+    /// FLOAT.
+    Float,
+    /// DOUBLE.
+    Double,
+    /// BIT(bits).
+    Bit {
+        /// 1–64.
+        bits: u8,
+    },
+    /// YEAR.
+    Year,
+    /// DATE.
+    Date,
+    /// TIME(fsp).
+    Time {
+        /// Fraction digits 0–6.
+        fsp: u8,
+    },
+    /// DATETIME(fsp).
+    DateTime {
+        /// Fraction digits 0–6.
+        fsp: u8,
+    },
+    /// TIMESTAMP(fsp), UTC.
+    Timestamp {
+        /// Fraction digits 0–6.
+        fsp: u8,
+    },
+    /// CHAR(n): n × bytes per character.
+    Char {
+        /// Longest value in bytes.
+        bytes_max: u32,
+    },
+    /// VARCHAR(n).
+    VarChar {
+        /// Longest value in bytes.
+        bytes_max: u32,
+    },
+    /// BINARY(n): trailing zero bytes are cut in the image.
+    Binary {
+        /// n.
+        bytes: u32,
+    },
+    /// VARBINARY(n).
+    VarBinary {
+        /// n.
+        bytes_max: u32,
+    },
+    /// TINYBLOB (1), BLOB (2), MEDIUMBLOB (3), LONGBLOB (4).
+    Blob {
+        /// Bytes of the length prefix.
+        length_bytes: u8,
+    },
+    /// TINYTEXT (1) … LONGTEXT (4).
+    Text {
+        /// Bytes of the length prefix.
+        length_bytes: u8,
+    },
+    /// JSON: canonical bytes are binlog JSONB, or 0xFE followed by JSON text (rows that were read by SELECT).
+    Json,
+    /// GEOMETRY and its subtypes: SRID + WKB.
+    Geometry,
+    /// VECTOR: raw f32.
+    Vector,
+    /// ENUM.
+    Enum {
+        /// Labels in order; index 1 is the first.
+        members: Vec<String>,
+    },
+    /// SET.
+    Set {
+        /// Labels in order; bit 0 is the first.
+        members: Vec<String>,
+    },
+}

@@ -1,0 +1,1 @@
+//! Byte counts and durations as people write them.

@@ -1,0 +1,1 @@
+//! The one named hash that every build agrees on.

@@ -1,0 +1,1 @@
+//! One column value, decoded from its canonical bytes.

@@ -1,0 +1,1 @@
+//! Groups items, applies and commits them.

@@ -1,0 +1,1 @@
+//! Merges chunks and stream into one order.

@@ -1,0 +1,11 @@
+//! Layer 3: the data path, one file per stage.
+
+pub mod applier;
+pub mod byte_channel;
+pub mod error;
+pub mod merger;
+pub mod receiver;
+pub mod sender;
+pub mod sink_flow;
+pub mod source_flow;
+pub mod status;

@@ -1,0 +1,1 @@
+//! Receives frames and turns them into items.

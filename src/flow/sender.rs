@@ -1,0 +1,1 @@
+//! Batches items and sends them within credit and rate.

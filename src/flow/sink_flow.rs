@@ -1,0 +1,1 @@
+//! The sink's data path, read top to bottom.

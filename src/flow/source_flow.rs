@@ -1,0 +1,1 @@
+//! The source's data path, read top to bottom.

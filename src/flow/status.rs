@@ -1,0 +1,1 @@
+//! What a flow tells about itself.

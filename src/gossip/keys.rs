@@ -1,0 +1,1 @@
+//! Gossip keys: typed encode and decode, all in one place.

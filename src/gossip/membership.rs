@@ -1,0 +1,1 @@
+//! chitchat: live and dead members from gossip.

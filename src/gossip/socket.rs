@@ -1,0 +1,1 @@
+//! Carries chitchat messages over our endpoint.

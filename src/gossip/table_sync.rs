@@ -1,0 +1,1 @@
+//! Exchange of the job table: push and anti-entropy.

@@ -1,0 +1,3 @@
+//! The `peer` binary: see `cli`.
+
+fn main() {}

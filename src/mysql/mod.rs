@@ -1,0 +1,8 @@
+//! Layer 2: everything that talks to a database.
+
+pub mod error;
+pub mod preflight;
+pub mod quote;
+pub mod session;
+pub mod source;
+pub mod target;

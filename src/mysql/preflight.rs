@@ -1,0 +1,1 @@
+//! Checks both databases before a job is accepted or started.

@@ -1,0 +1,1 @@
+//! Identifiers and text as SQL.

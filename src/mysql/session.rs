@@ -1,0 +1,1 @@
+//! One plain connection: settings, time-outs, typed queries.

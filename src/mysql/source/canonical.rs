@@ -1,0 +1,1 @@
+//! Values of the client protocol to canonical column bytes.

@@ -1,0 +1,1 @@
+//! Reads one key range in a consistent view, as canonical rows.

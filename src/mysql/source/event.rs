@@ -1,0 +1,1 @@
+//! Raw binlog events: header, checksum, body by type.

@@ -1,0 +1,1 @@
+//! information_schema and SHOW CREATE TABLE to shapes.

@@ -1,0 +1,1 @@
+//! Asks the server to order keys that Rust cannot.

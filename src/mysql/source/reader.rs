@@ -1,0 +1,1 @@
+//! The binlog dump: events in, transactions out.

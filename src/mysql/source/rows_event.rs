@@ -1,0 +1,1 @@
+//! Rows events to changes, without a copy per row.

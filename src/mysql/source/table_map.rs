@@ -1,0 +1,1 @@
+//! TABLE_MAP events: ids, types and how they fit the shape.

@@ -1,0 +1,1 @@
+//! Wires a peer together: clock and randomness enter here.

@@ -1,0 +1,1 @@
+//! Opens the redb file, upgrades it, refuses a damaged one.

@@ -1,0 +1,1 @@
+//! Node id and boot counter.

@@ -1,0 +1,1 @@
+//! Job records on disk.

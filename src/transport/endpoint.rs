@@ -1,0 +1,1 @@
+//! The QUIC endpoint: connections in and out, one port.

@@ -1,0 +1,1 @@
+//! cluster.key: the CA, leaf certificates, cluster id.

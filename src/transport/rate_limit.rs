@@ -1,0 +1,1 @@
+//! Paces bytes by core::rate.

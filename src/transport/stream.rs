@@ -1,0 +1,1 @@
+//! Framed streams with limits.

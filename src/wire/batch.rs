@@ -1,0 +1,1 @@
+//! Items of the change sequence as bytes.

@@ -1,0 +1,1 @@
+//! The one module that knows bincode: bounded encode and decode.

@@ -1,0 +1,1 @@
+//! LZ4 blocks with exact, bounded sizes.

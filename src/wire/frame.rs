@@ -1,0 +1,1 @@
+//! Frames: length, codec, version, checksum, body.

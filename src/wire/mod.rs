@@ -1,0 +1,7 @@
+//! Layer 1: bytes, pure: frames, batches, compression, limits; versioned.
+
+pub mod batch;
+pub mod codec;
+pub mod compress;
+pub mod frame;
+pub mod message;
