@@ -1,0 +1,1 @@
+//! Runs a group's statements and checks their counts.

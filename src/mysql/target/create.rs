@@ -1,0 +1,1 @@
+//! Creates the target's tables from the source's definition.

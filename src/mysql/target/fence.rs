@@ -1,0 +1,1 @@
+//! Acquires, reads and releases the fence; ends older sessions.

@@ -1,0 +1,10 @@
+//! Writing a target: fence, apply, progress.
+
+pub mod apply;
+pub mod create;
+pub mod fence;
+pub mod literal;
+pub mod meta;
+pub mod progress_store;
+pub mod statement;
+pub mod turn;

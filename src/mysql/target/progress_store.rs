@@ -1,0 +1,1 @@
+//! Reads progress, copy rows and shapes; writes beats.

@@ -1,0 +1,1 @@
+//! Net effects as multi-row SQL.

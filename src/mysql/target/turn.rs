@@ -1,0 +1,1 @@
+//! The packet that commits a group: fence check, progress, COMMIT.
