@@ -1,1 +1,315 @@
-//! What can go wrong with a database, and what it means for the task.
+//! Every way a database can fail us, by what the task must do about it.
+//!
+//! Made by sessions and by everything above them in `mysql`; `flow` and the actors act on `disposition()` alone, people
+//! read `fault()`. No variant holds row data or a password.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::core::disposition::Disposition;
+use crate::core::ids::Epoch;
+
+/// An error of one database.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No connection could be made; another peer may reach it.
+    #[error("cannot reach the database at `{address}`: {reason}")]
+    Unreachable {
+        /// `host:port`.
+        address: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The connection broke; what was in flight has an unknown outcome, the session is useless.
+    #[error("connection to `{address}` lost: {reason}")]
+    Lost {
+        /// `host:port`.
+        address: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// No answer in time; what was in flight has an unknown outcome, the session is useless.
+    #[error("no answer from `{address}` within {limit:?} to {operation}")]
+    TimedOut {
+        /// `host:port`.
+        address: String,
+        /// What was asked.
+        operation: &'static str,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// The server refused a statement.
+    #[error("`{address}` answered error {code} to {operation}: {message}")]
+    Server {
+        /// `host:port`.
+        address: String,
+        /// What was asked.
+        operation: &'static str,
+        /// The server's error number.
+        code: u16,
+        /// The server's text.
+        message: String,
+    },
+    /// The variable or file that should hold the password cannot be read here; another peer may have it.
+    #[error("no password for `{user}` at `{address}`: {reason}")]
+    Secret {
+        /// `host:port`.
+        address: String,
+        /// The account.
+        user: String,
+        /// Which variable or file, and what is wrong with it.
+        reason: String,
+    },
+    /// TLS as configured is not possible.
+    #[error("no TLS to `{address}` as configured: {reason}")]
+    Tls {
+        /// `host:port`.
+        address: String,
+        /// What failed.
+        reason: String,
+    },
+    /// A value the server sent does not have the form it must have.
+    #[error("`{address}` sent {found} where {expected} was expected")]
+    Unexpected {
+        /// `host:port`.
+        address: String,
+        /// What came.
+        found: String,
+        /// What should have come.
+        expected: String,
+    },
+    /// The fence row names a newer epoch: somebody else owns the job. Nothing was committed.
+    #[error("epoch {held} of the fence is over, found {found:?}")]
+    FenceLost {
+        /// The epoch this task held.
+        held: Epoch,
+        /// The row's epoch; None when it is gone (the job was purged).
+        found: Option<Epoch>,
+    },
+    /// Progress is not at the group before this one although the epoch is ours: the target was restored, or a bug.
+    /// Nothing was committed; acquire again.
+    #[error("group {expected} found progress at another number")]
+    WrongPredecessor {
+        /// The group that was to be committed.
+        expected: u64,
+    },
+    /// A row was missing, or there although it should not be. The group was rolled back.
+    #[error("{table}: {expectation}, key {key}")]
+    RowMismatch {
+        /// `schema.table`.
+        table: String,
+        /// What was expected and what was found.
+        expectation: String,
+        /// The key as SQL, or what is known of it.
+        key: String,
+    },
+    /// The target does not have the form that the job needs.
+    #[error("{object}: found {found}, expected {expected}")]
+    Unsuitable {
+        /// What it is about.
+        object: String,
+        /// What is there.
+        found: String,
+        /// What is needed.
+        expected: String,
+        /// What to do.
+        fix: String,
+    },
+    /// The target holds progress of another job of this name.
+    #[error("{text}")]
+    ForeignProgress {
+        /// Whose, since when, and what to do.
+        text: String,
+    },
+    /// A row or shape cannot be read: a bug, or a row image that is not FULL.
+    #[error("{table}: cannot read a row: {reason}")]
+    BadRow {
+        /// `schema.table`.
+        table: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What the task must do.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Unreachable { .. } | Self::Secret { .. } => Disposition::Replace,
+            Self::Lost { .. } | Self::TimedOut { .. } | Self::WrongPredecessor { .. } => {
+                Disposition::Retry
+            }
+            Self::Server { code, .. } => server_disposition(*code),
+            Self::FenceLost { .. } => Disposition::Superseded,
+            Self::Tls { .. }
+            | Self::Unexpected { .. }
+            | Self::RowMismatch { .. }
+            | Self::Unsuitable { .. }
+            | Self::ForeignProgress { .. }
+            | Self::BadRow { .. } => Disposition::Fatal,
+        }
+    }
+
+    /// The server's error number, when the server answered.
+    #[must_use]
+    pub fn server_code(&self) -> Option<u16> {
+        match self {
+            Self::Server { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// The session cannot be used any more; the outcome of what was in flight is unknown.
+    #[must_use]
+    pub fn is_connection_gone(&self) -> bool {
+        match self {
+            Self::Lost { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => true,
+            Self::Server { code, .. } => CONNECTION_ENDS.contains(code),
+            _ => false,
+        }
+    }
+
+    /// A lock wait ended or a deadlock was broken: the same work may succeed now.
+    #[must_use]
+    pub fn is_lock_conflict(&self) -> bool {
+        matches!(self.server_code(), Some(1205 | 1213))
+    }
+
+    /// Stable number of this kind of error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "PEER1301",
+            Self::Lost { .. } => "PEER1302",
+            Self::TimedOut { .. } => "PEER1303",
+            Self::Server { code, .. } => match code {
+                1045 | 1698 => "PEER1304",
+                1044 | 1142 | 1143 | 1227 | 1370 => "PEER1305",
+                1049 => "PEER1306",
+                1205 | 1213 => "PEER1307",
+                _ => "PEER1308",
+            },
+            Self::Secret { .. } => "PEER1309",
+            Self::Tls { .. } => "PEER1310",
+            Self::Unexpected { .. } => "PEER1311",
+            Self::FenceLost { .. } => "PEER1312",
+            Self::WrongPredecessor { .. } => "PEER1313",
+            Self::RowMismatch { .. } => "PEER1314",
+            Self::Unsuitable { .. } => "PEER1315",
+            Self::ForeignProgress { .. } => "PEER1316",
+            Self::BadRow { .. } => "PEER1317",
+        }
+    }
+
+    /// What a person can do.
+    #[must_use]
+    pub fn fix(&self) -> String {
+        match self {
+            Self::Unreachable { .. } => {
+                "check host, port, firewall and that mysqld runs; the task moves to a peer that reaches it".into()
+            }
+            Self::Lost { .. } | Self::TimedOut { .. } => "nothing: it is tried again; look at the server if it stays".into(),
+            Self::Server { code, .. } => server_fix(*code).into(),
+            Self::Secret { .. } => "set the variable or file on this peer, or name another in the job".into(),
+            Self::Tls { .. } => {
+                "give the CA that signed the server's certificate (which must name the host), or set tls = \"required\" to accept any"
+                    .into()
+            }
+            Self::Unexpected { .. } | Self::BadRow { .. } => "this is a bug or an unsupported server: report it with the version of the server".into(),
+            Self::FenceLost { .. } => "nothing: another peer owns the task".into(),
+            Self::WrongPredecessor { .. } => "nothing: progress is read again; if it stays, the target was restored while the job ran".into(),
+            Self::RowMismatch { .. } => {
+                "somebody else writes to the target, or the job was resumed on a target that was changed: compare the row on both sides, put it right, then `peer restart`"
+                    .into()
+            }
+            Self::Unsuitable { fix, .. } => fix.clone(),
+            Self::ForeignProgress { .. } => "adopt it, or forget it with `peer purge --target`".into(),
+        }
+    }
+}
+
+/// Server errors after which the server closes the connection.
+const CONNECTION_ENDS: [u16; 7] = [1053, 1077, 1317, 1927, 2006, 2013, 4031];
+
+fn server_disposition(code: u16) -> Disposition {
+    match code {
+        // 1040 too many connections, 1203 too many of this user, 1205 lock wait, 1213 deadlock, 1129 host blocked,
+        // 1290/1836/3100 read only or a hook refused (a switch is going on), 3024 time limit of a query.
+        1040 | 1203 | 1205 | 1213 | 1290 | 1836 | 3024 | 3100 => Disposition::Retry,
+        code if CONNECTION_ENDS.contains(&code) => Disposition::Retry,
+        // The server does not let this host in: another peer's host may be allowed.
+        1129 | 1130 => Disposition::Replace,
+        _ => Disposition::Fatal,
+    }
+}
+
+fn server_fix(code: u16) -> &'static str {
+    match code {
+        1045 | 1698 => {
+            "check user and password of the endpoint, and that the account may log in from this host"
+        }
+        1044 | 1142 | 1143 | 1227 | 1370 => {
+            "grant the account the privilege the text names; `peer check` lists all that the job needs"
+        }
+        1049 => "create the database, or correct its name in the job",
+        1040 | 1203 => "raise max_connections, or wait: it is tried again",
+        1129 | 1130 => {
+            "allow this peer's host for the account; the task moves to a peer that is let in"
+        }
+        1205 | 1213 => {
+            "nothing: it is tried again; if it stays, find who holds the locks on the target"
+        }
+        1290 | 1836 => {
+            "the server is read only: point the endpoint at the writable one, or wait for the switch to end"
+        }
+        1153 => "raise max_allowed_packet on the server",
+        _ => "look the number up in the server's manual; the server's text says what it refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: u16) -> Error {
+        Error::Server {
+            address: "h:1".into(),
+            operation: "test",
+            code,
+            message: "no".into(),
+        }
+    }
+
+    #[test]
+    fn a_lock_wait_is_tried_again_and_a_wrong_password_is_not() {
+        for code in [1040, 1205, 1213, 2006, 2013] {
+            assert_eq!(server(code).disposition(), Disposition::Retry, "{code}");
+        }
+        for code in [1044, 1045, 1049, 1142, 1227] {
+            assert_eq!(server(code).disposition(), Disposition::Fatal, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_unreachable_database_moves_the_task_and_a_lost_fence_ends_it() {
+        let unreachable = Error::Unreachable {
+            address: "h:1".into(),
+            reason: "refused".into(),
+        };
+        assert_eq!(unreachable.disposition(), Disposition::Replace);
+        let lost = Error::FenceLost {
+            held: Epoch(3),
+            found: Some(Epoch(4)),
+        };
+        assert_eq!(lost.disposition(), Disposition::Superseded);
+    }
+
+    #[test]
+    fn a_missing_privilege_says_what_to_do() {
+        assert_eq!(server(1142).code(), "PEER1305");
+        assert!(server(1142).fix().contains("grant"));
+        assert!(server(1045).fix().contains("password"));
+    }
+}
