@@ -1,1 +1,80 @@
-//! The commands, typed, and what they answer.
+//! The commands of a running peer, typed, and what they answer.
+//!
+//! Made by `parse` (shell) and `http`, run by `execute`; one meaning for every door. Does not know how a door spells them.
+
+use serde::Serialize;
+
+use crate::admin::cluster::SubmitRequest;
+use crate::admin::views::{ChangeView, JobsView, MembersView, StatusView, SubmitView, VersionView};
+
+/// What a peer can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Who is here.
+    Members,
+    /// One line per job.
+    Jobs,
+    /// One screen about a job.
+    Status {
+        /// The job.
+        job: String,
+    },
+    /// Take a job's text.
+    Submit(SubmitRequest),
+    /// Hold the job, to go on soon.
+    Pause {
+        /// The job.
+        job: String,
+    },
+    /// Remove a person's holds.
+    Resume {
+        /// The job.
+        job: String,
+    },
+    /// Hold the job.
+    Stop {
+        /// The job.
+        job: String,
+    },
+    /// Start both tasks again.
+    Restart {
+        /// The job.
+        job: String,
+    },
+    /// Forget the job and its progress.
+    Purge {
+        /// The job.
+        job: String,
+    },
+    /// What the peer is and runs.
+    Version,
+    /// The commands, in groups.
+    Help,
+}
+
+/// What a command answered. Serializes as the body of DESIGN 1.5, without a tag.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Of `members`.
+    Members(MembersView),
+    /// Of `jobs`.
+    Jobs(JobsView),
+    /// Of `status`.
+    Status(Box<StatusView>),
+    /// Of `submit`.
+    Submit(SubmitView),
+    /// Of `pause`, `resume`, `stop`, `restart`, `purge`.
+    Change(ChangeView),
+    /// Of `version`.
+    Version(VersionView),
+    /// Of `help`.
+    Help(HelpView),
+}
+
+/// The help text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HelpView {
+    /// Lines for people.
+    pub help: String,
+}

@@ -1,8 +1,11 @@
 //! Layer 5: the command layer and its doors.
 
+pub mod cluster;
 pub mod command;
 pub mod execute;
 pub mod http;
 pub mod parse;
+pub mod refusal;
 pub mod render;
 pub mod shell;
+pub mod views;

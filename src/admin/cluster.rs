@@ -1,0 +1,62 @@
+//! The port through which the command layer sees the cluster.
+//!
+//! Implemented above the actors by the node, and by a scripted fake in tests; called by `execute` and nobody else.
+//! Object-safe, so the doors hold one `Arc<dyn Cluster>`. An implementation answers within 5 s or refuses `NotReady`.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::admin::refusal::Refusal;
+use crate::admin::views::{ChangeView, HealthView, JobsView, MembersView, StatusView, SubmitView, VersionView};
+
+/// The boxed future of one answer.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
+
+/// A `submit` as it came through a door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubmitRequest {
+    /// The text of job.toml; at most [`JOB_TEXT_BYTES_MAX`].
+    pub text: String,
+    /// Make the next version when the job exists with another content.
+    pub update: bool,
+    /// Refuse when the present version is another one.
+    pub expect_version: Option<u64>,
+}
+
+/// Most bytes of a job's text, at every door. Guess: 256 KiB is some five thousand tables; the job table keeps it in memory.
+pub const JOB_TEXT_BYTES_MAX: usize = 256 * 1024;
+
+/// Which hold a person puts on a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldKind {
+    /// `pause`.
+    Pause,
+    /// `stop`.
+    Stop,
+}
+
+/// What one peer can be asked.
+pub trait Cluster: Send + Sync + 'static {
+    /// Who is here, as this peer sees it.
+    fn members(&self) -> Reply<'_, MembersView>;
+    /// Every job in a line.
+    fn jobs(&self) -> Reply<'_, JobsView>;
+    /// One job in full; refuses `Unknown`.
+    fn status<'a>(&'a self, name: &'a str) -> Reply<'a, StatusView>;
+    /// Takes a job's text; refuses `Invalid` with all faults, `Exists` with the difference.
+    fn submit(&self, request: SubmitRequest) -> Reply<'_, SubmitView>;
+    /// Puts a person's hold on a job; refuses `Unknown`.
+    fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView>;
+    /// Removes every hold a person put; refuses `Unknown`.
+    fn release<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
+    /// Starts both tasks again, a failed job too; refuses `Unknown`.
+    fn restart<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
+    /// Forgets the job and its progress; refuses `Unknown`.
+    fn purge<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
+    /// What this peer is and runs.
+    fn version(&self) -> Reply<'_, VersionView>;
+    /// The process works.
+    fn health(&self) -> Reply<'_, HealthView>;
+    /// The peer takes commands; `ok: false` with a reason while it does not.
+    fn ready(&self) -> Reply<'_, HealthView>;
+}

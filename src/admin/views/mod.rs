@@ -1,0 +1,15 @@
+//! What a peer answers, as data: the JSON of DESIGN 1.5, one struct per answer.
+//!
+//! Filled by the `Cluster` implementation, drawn by `render`, sent by `http` and `shell`, read back by the command line.
+//! Fields are stable and only ever added. `None` is `null` and means "not known here", never zero. Holds no decision.
+
+mod jobs;
+mod peers;
+mod status;
+
+pub use jobs::{ChangeView, Desired, JobLine, JobPhase, JobsView, OwnerView, SubmitResult, SubmitView};
+pub use peers::{HealthView, MemberStanding, MemberView, MembersView, TaskCountsView, VersionView};
+pub use status::{
+    CopyView, ErrorView, HistoryView, HoldView, PlacementView, PositionView, SinkView, SourceView, StatusView, TableView,
+    TotalsView,
+};
