@@ -161,3 +161,61 @@ pub enum ColumnKind {
         members: Vec<String>,
     },
 }
+
+/// How a value lies in a row image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Always so many bytes.
+    Fixed(u8),
+    /// A little-endian length of so many bytes (1-4), then the value.
+    Prefixed(u8),
+}
+
+impl ColumnKind {
+    /// How values of this kind lie in a row image.
+    #[must_use]
+    pub fn storage(&self) -> Storage {
+        match self {
+            Self::Int { bytes, .. } => Storage::Fixed(*bytes),
+            Self::Decimal { precision, scale } => Storage::Fixed(decimal_bytes(*precision, *scale)),
+            Self::Float => Storage::Fixed(4),
+            Self::Double => Storage::Fixed(8),
+            Self::Bit { bits } => Storage::Fixed(bits.div_ceil(8)),
+            Self::Year => Storage::Fixed(1),
+            Self::Date => Storage::Fixed(3),
+            Self::Time { fsp } => Storage::Fixed(3 + fsp.div_ceil(2)),
+            Self::DateTime { fsp } => Storage::Fixed(5 + fsp.div_ceil(2)),
+            Self::Timestamp { fsp } => Storage::Fixed(4 + fsp.div_ceil(2)),
+            Self::Char { bytes_max }
+            | Self::VarChar { bytes_max }
+            | Self::VarBinary { bytes_max } => short_string(*bytes_max),
+            Self::Binary { bytes } => short_string(*bytes),
+            Self::Blob { length_bytes } | Self::Text { length_bytes } => {
+                Storage::Prefixed(*length_bytes)
+            }
+            Self::Json | Self::Geometry | Self::Vector => Storage::Prefixed(4),
+            Self::Enum { members } => Storage::Fixed(if members.len() > 255 { 2 } else { 1 }),
+            Self::Set { members } => Storage::Fixed(set_bytes(members.len())),
+        }
+    }
+}
+
+fn short_string(bytes_max: u32) -> Storage {
+    Storage::Prefixed(if bytes_max > 255 { 2 } else { 1 })
+}
+
+fn set_bytes(members: usize) -> u8 {
+    match members {
+        0..=8 => 1,
+        9..=16 => 2,
+        17..=24 => 3,
+        25..=32 => 4,
+        _ => 8,
+    }
+}
+
+/// Bytes of a packed decimal: four per nine digits, fewer for the rest, on each side of the point.
+fn decimal_bytes(precision: u8, scale: u8) -> u8 {
+    let side = |digits: u8| digits / 9 * 4 + (digits % 9).div_ceil(2);
+    side(precision.saturating_sub(scale)) + side(scale)
+}
