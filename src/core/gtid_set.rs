@@ -77,11 +77,7 @@ impl GtidSet {
     /// Reads the server's text form; white space is allowed around every part, the empty text is the empty set.
     pub fn parse(text: &str) -> Result<Self, GtidError> {
         let mut set = Self::default();
-        for source in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        for source in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             set.parse_source(source)?;
         }
         Ok(set)
@@ -112,10 +108,7 @@ impl GtidSet {
         if has_interval {
             Ok(())
         } else {
-            Err(GtidError::new(
-                "an interval after the uuid and each tag",
-                text,
-            ))
+            Err(GtidError::new("an interval after the uuid and each tag", text))
         }
     }
 
@@ -144,18 +137,13 @@ impl GtidSet {
         if !self.intervals.contains_key(source) {
             self.intervals.insert(source.clone(), Vec::with_capacity(1));
         }
-        let intervals = self
-            .intervals
-            .get_mut(source)
-            .expect("it was inserted above");
+        let intervals = self.intervals.get_mut(source).expect("it was inserted above");
         // Everything in [from, to) overlaps or touches the new interval and melts into it.
         let from = intervals.partition_point(|known| known.1 < first.saturating_sub(1));
         let to = intervals.partition_point(|known| known.0 <= last.saturating_add(1));
         let merged = intervals[from..to]
             .iter()
-            .fold((first, last), |all, known| {
-                (all.0.min(known.0), all.1.max(known.1))
-            });
+            .fold((first, last), |all, known| (all.0.min(known.0), all.1.max(known.1)));
         intervals.splice(from..to, [merged]);
     }
 
@@ -164,9 +152,7 @@ impl GtidSet {
     pub fn contains(&self, gtid: &Gtid) -> bool {
         self.intervals.get(&gtid.source).is_some_and(|intervals| {
             let at = intervals.partition_point(|known| known.1 < gtid.number);
-            intervals
-                .get(at)
-                .is_some_and(|known| known.0 <= gtid.number)
+            intervals.get(at).is_some_and(|known| known.0 <= gtid.number)
         })
     }
 
@@ -211,9 +197,7 @@ impl GtidSet {
         self.intervals
             .values()
             .flatten()
-            .fold(0, |sum: u64, known| {
-                sum.saturating_add(known.1 - known.0 + 1)
-            })
+            .fold(0, |sum: u64, known| sum.saturating_add(known.1 - known.0 + 1))
     }
 
     /// Each source with its ascending inclusive intervals, in the order of the server's text.
@@ -261,11 +245,7 @@ fn parse_uuid(text: &str) -> Result<[u8; 16], GtidError> {
         }
         *byte = u8::try_from(value).map_err(|_| wrong())?;
     }
-    if digits.next().is_none() {
-        Ok(uuid)
-    } else {
-        Err(wrong())
-    }
+    if digits.next().is_none() { Ok(uuid) } else { Err(wrong()) }
 }
 
 fn parse_tag(text: &str) -> Result<String, GtidError> {
@@ -279,11 +259,7 @@ fn parse_tag(text: &str) -> Result<String, GtidError> {
 }
 
 fn parse_number(text: &str) -> Result<u64, GtidError> {
-    let number = text
-        .trim()
-        .parse()
-        .ok()
-        .filter(|number| (1..=NUMBER_MAX).contains(number));
+    let number = text.trim().parse().ok().filter(|number| (1..=NUMBER_MAX).contains(number));
     number.ok_or_else(|| GtidError::new("a number from 1 to 9223372036854775806", text))
 }
 
@@ -446,10 +422,7 @@ mod tests {
                 uuid,
                 tag: String::new(),
             },
-            SourceId {
-                uuid,
-                tag: "t".into(),
-            },
+            SourceId { uuid, tag: "t".into() },
             SourceId {
                 uuid: [9; 16],
                 tag: String::new(),

@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct NodeId(pub String);
 
 /// How often a peer's store was opened; grows at each start. The gossip generation.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Boot(pub u64);
 
@@ -24,9 +22,7 @@ pub struct Boot(pub u64);
 pub struct JobName(pub String);
 
 /// The causal length of a job name: odd while the job lives, even once purged.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Incarnation(pub u64);
 
@@ -40,23 +36,17 @@ pub struct JobId {
 }
 
 /// Who may write into the target: issued by the fence row, grows with every owner (PROTOCOLS 2).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
 /// Numbers the source tasks that one sink owner starts.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SourceEpoch(pub u64);
 
 /// Number of a group committed in the target: the compare-and-set of `progress.seq`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
@@ -88,17 +78,7 @@ macro_rules! display_inner {
     )*};
 }
 
-display_inner!(
-    NodeId,
-    Boot,
-    JobName,
-    Incarnation,
-    Epoch,
-    SourceEpoch,
-    Seq,
-    ClusterId,
-    Life
-);
+display_inner!(NodeId, Boot, JobName, Incarnation, Epoch, SourceEpoch, Seq, ClusterId, Life);
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -32,26 +32,15 @@ impl KeyOrder {
 
 fn key_kinds(shape: &TableShape) -> impl Iterator<Item = &ColumnKind> {
     let columns = shape.key.iter().flat_map(|key| &key.columns);
-    columns
-        .filter_map(|at| shape.columns.get(*at))
-        .map(|column| &column.kind)
+    columns.filter_map(|at| shape.columns.get(*at)).map(|column| &column.kind)
 }
 
 fn is_ordered_here(kind: &ColumnKind) -> bool {
     use ColumnKind as K;
     match kind {
         K::Int { .. } | K::Decimal { .. } | K::Bit { .. } | K::Year | K::Date => true,
-        K::Time { .. }
-        | K::DateTime { .. }
-        | K::Timestamp { .. }
-        | K::Binary { .. }
-        | K::VarBinary { .. } => true,
-        K::Float
-        | K::Double
-        | K::Char { .. }
-        | K::VarChar { .. }
-        | K::Blob { .. }
-        | K::Text { .. } => false,
+        K::Time { .. } | K::DateTime { .. } | K::Timestamp { .. } | K::Binary { .. } | K::VarBinary { .. } => true,
+        K::Float | K::Double | K::Char { .. } | K::VarChar { .. } | K::Blob { .. } | K::Text { .. } => false,
         K::Json | K::Geometry | K::Vector | K::Enum { .. } | K::Set { .. } => false,
     }
 }
@@ -97,9 +86,7 @@ pub fn compare(shape: &TableShape, left: &Key, right: &Key) -> Ordering {
 
 fn compare_values(kind: &ColumnKind, left: &[u8], right: &[u8]) -> Ordering {
     match kind {
-        ColumnKind::Int {
-            unsigned: false, ..
-        } => signed(left).cmp(&signed(right)),
+        ColumnKind::Int { unsigned: false, .. } => signed(left).cmp(&signed(right)),
         ColumnKind::Int { .. } | ColumnKind::Date => unsigned(left).cmp(&unsigned(right)),
         // MySQL stores these big-endian with an offset or a flipped sign, made to be compared as bytes; BINARY without its
         // trailing zero bytes orders as with them.

@@ -69,16 +69,9 @@ impl RowLayout {
     /// The layout of a shape's rows.
     #[must_use]
     pub fn new(shape: &TableShape) -> Self {
-        let columns: Vec<_> = shape
-            .columns
-            .iter()
-            .map(|column| column.kind.storage())
-            .collect();
+        let columns: Vec<_> = shape.columns.iter().map(|column| column.kind.storage()).collect();
         let bitmap_bytes = columns.len().div_ceil(8);
-        Self {
-            columns,
-            bitmap_bytes,
-        }
+        Self { columns, bitmap_bytes }
     }
 
     /// Number of columns.
@@ -100,11 +93,7 @@ impl RowLayout {
     }
 
     /// Puts one entry per column into `values` (emptied first): None for NULL, else the value without its length prefix.
-    pub fn split<'a>(
-        &self,
-        row: &'a [u8],
-        values: &mut Vec<Option<&'a [u8]>>,
-    ) -> Result<(), RowError> {
+    pub fn split<'a>(&self, row: &'a [u8], values: &mut Vec<Option<&'a [u8]>>) -> Result<(), RowError> {
         values.clear();
         let bitmap = self.bitmap(row)?;
         let mut at = self.bitmap_bytes;
@@ -162,12 +151,7 @@ fn is_null(bitmap: &[u8], column: usize) -> bool {
 }
 
 /// Start and end of the value whose length prefix, if it has one, stands at `at`.
-fn value_range(
-    storage: Storage,
-    bytes: &[u8],
-    at: usize,
-    column: usize,
-) -> Result<(usize, usize), RowError> {
+fn value_range(storage: Storage, bytes: &[u8], at: usize, column: usize) -> Result<(usize, usize), RowError> {
     let (start, length) = match storage {
         Storage::Fixed(length) => (at, usize::from(length)),
         Storage::Prefixed(prefix) => {
@@ -180,10 +164,7 @@ fn value_range(
             let prefix = bytes.get(at..start).ok_or(short)?;
             (
                 start,
-                prefix
-                    .iter()
-                    .rev()
-                    .fold(0, |length, byte| length << 8 | usize::from(*byte)),
+                prefix.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte)),
             )
         }
     };
@@ -197,12 +178,7 @@ fn value_range(
     Ok((start, start + length))
 }
 
-fn put_value(
-    row: &mut BytesMut,
-    storage: Storage,
-    value: &[u8],
-    column: usize,
-) -> Result<(), RowError> {
+fn put_value(row: &mut BytesMut, storage: Storage, value: &[u8], column: usize) -> Result<(), RowError> {
     let wrong = |expected| RowError::Length {
         column,
         expected,
@@ -282,12 +258,8 @@ pub(crate) mod tests {
             Just(ColumnKind::Json),
             Just(ColumnKind::Geometry),
             Just(ColumnKind::Vector),
-            (1usize..300).prop_map(move |count| ColumnKind::Enum {
-                members: labels(count)
-            }),
-            (1usize..=64).prop_map(move |count| ColumnKind::Set {
-                members: labels(count)
-            }),
+            (1usize..300).prop_map(move |count| ColumnKind::Enum { members: labels(count) }),
+            (1usize..=64).prop_map(move |count| ColumnKind::Set { members: labels(count) }),
         ]
     }
 
@@ -365,12 +337,6 @@ pub(crate) mod tests {
                 found: 256
             })
         );
-        assert_eq!(
-            layout.build(&[None]),
-            Err(RowError::Count {
-                expected: 2,
-                found: 1
-            })
-        );
+        assert_eq!(layout.build(&[None]), Err(RowError::Count { expected: 2, found: 1 }));
     }
 }

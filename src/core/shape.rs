@@ -186,13 +186,9 @@ impl ColumnKind {
             Self::Time { fsp } => Storage::Fixed(3 + fsp.div_ceil(2)),
             Self::DateTime { fsp } => Storage::Fixed(5 + fsp.div_ceil(2)),
             Self::Timestamp { fsp } => Storage::Fixed(4 + fsp.div_ceil(2)),
-            Self::Char { bytes_max }
-            | Self::VarChar { bytes_max }
-            | Self::VarBinary { bytes_max } => short_string(*bytes_max),
+            Self::Char { bytes_max } | Self::VarChar { bytes_max } | Self::VarBinary { bytes_max } => short_string(*bytes_max),
             Self::Binary { bytes } => short_string(*bytes),
-            Self::Blob { length_bytes } | Self::Text { length_bytes } => {
-                Storage::Prefixed(*length_bytes)
-            }
+            Self::Blob { length_bytes } | Self::Text { length_bytes } => Storage::Prefixed(*length_bytes),
             Self::Json | Self::Geometry | Self::Vector => Storage::Prefixed(4),
             Self::Enum { members } => Storage::Fixed(if members.len() > 255 { 2 } else { 1 }),
             Self::Set { members } => Storage::Fixed(set_bytes(members.len())),

@@ -138,9 +138,7 @@ impl Error {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Unreachable { .. } | Self::Secret { .. } => Disposition::Replace,
-            Self::Lost { .. } | Self::TimedOut { .. } | Self::WrongPredecessor { .. } => {
-                Disposition::Retry
-            }
+            Self::Lost { .. } | Self::TimedOut { .. } | Self::WrongPredecessor { .. } => Disposition::Retry,
             Self::Server { code, .. } => server_disposition(*code),
             Self::FenceLost { .. } => Disposition::Superseded,
             Self::Tls { .. }
@@ -247,23 +245,15 @@ fn server_disposition(code: u16) -> Disposition {
 
 fn server_fix(code: u16) -> &'static str {
     match code {
-        1045 | 1698 => {
-            "check user and password of the endpoint, and that the account may log in from this host"
-        }
+        1045 | 1698 => "check user and password of the endpoint, and that the account may log in from this host",
         1044 | 1142 | 1143 | 1227 | 1370 => {
             "grant the account the privilege the text names; `peer check` lists all that the job needs"
         }
         1049 => "create the database, or correct its name in the job",
         1040 | 1203 => "raise max_connections, or wait: it is tried again",
-        1129 | 1130 => {
-            "allow this peer's host for the account; the task moves to a peer that is let in"
-        }
-        1205 | 1213 => {
-            "nothing: it is tried again; if it stays, find who holds the locks on the target"
-        }
-        1290 | 1836 => {
-            "the server is read only: point the endpoint at the writable one, or wait for the switch to end"
-        }
+        1129 | 1130 => "allow this peer's host for the account; the task moves to a peer that is let in",
+        1205 | 1213 => "nothing: it is tried again; if it stays, find who holds the locks on the target",
+        1290 | 1836 => "the server is read only: point the endpoint at the writable one, or wait for the switch to end",
         1153 => "raise max_allowed_packet on the server",
         _ => "look the number up in the server's manual; the server's text says what it refused",
     }

@@ -35,10 +35,7 @@ pub fn qualified(schema: &str, name: &str) -> String {
 /// character occurs (NO_BACKSLASH_ESCAPES changes what `\` means).
 #[must_use]
 pub fn text(value: &str) -> String {
-    if value
-        .chars()
-        .any(|character| character == '\\' || character.is_control())
-    {
+    if value.chars().any(|character| character == '\\' || character.is_control()) {
         let mut quoted = String::with_capacity(value.len() * 2 + 12);
         quoted.push_str("_utf8mb4 ");
         push_hex(&mut quoted, value.as_bytes());

@@ -112,8 +112,7 @@ impl Session {
 
     /// The server answers.
     pub async fn ping(&mut self) -> Result<(), Error> {
-        self.within(CONNECT_LIMIT, "a ping", async |conn| conn.ping().await)
-            .await
+        self.within(CONNECT_LIMIT, "a ping", async |conn| conn.ping().await).await
     }
 
     /// The raw connection, for binlog streams and streamed results; the caller bounds its own waits.
@@ -214,9 +213,7 @@ async fn open(spec: &DatabaseSpec, address: &str) -> Result<Conn, Error> {
         return connect_once(plain.into(), address).await;
     };
     match connect_once(plain.clone().ssl_opts(Some(tls)).into(), address).await {
-        Err(Error::Tls { .. }) if spec.tls == TlsMode::Preferred => {
-            connect_once(plain.into(), address).await
-        }
+        Err(Error::Tls { .. }) if spec.tls == TlsMode::Preferred => connect_once(plain.into(), address).await,
         outcome => outcome,
     }
 }
@@ -225,10 +222,7 @@ async fn connect_once(opts: Opts, address: &str) -> Result<Conn, Error> {
     bounded_connect(Conn::new(opts), address).await
 }
 
-async fn bounded_connect(
-    connecting: impl Future<Output = mysql_async::Result<Conn>>,
-    address: &str,
-) -> Result<Conn, Error> {
+async fn bounded_connect(connecting: impl Future<Output = mysql_async::Result<Conn>>, address: &str) -> Result<Conn, Error> {
     match timeout(CONNECT_LIMIT, connecting).await {
         Ok(Ok(conn)) => Ok(conn),
         Ok(Err(error)) => Err(match classify(address, "connect", error) {
@@ -269,12 +263,12 @@ fn tls_options(spec: &DatabaseSpec, address: &str) -> Result<Option<SslOpts>, Er
 fn read_secret(secret: &Secret) -> Result<String, String> {
     match secret {
         Secret::Text(text) => Ok(text.clone()),
-        Secret::Env(name) => std::env::var(name)
-            .map_err(|_| format!("the environment variable `{name}` is not set on this peer")),
+        Secret::Env(name) => {
+            std::env::var(name).map_err(|_| format!("the environment variable `{name}` is not set on this peer"))
+        }
         Secret::File(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                format!("the file `{path}` cannot be read on this peer: {error}")
-            })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("the file `{path}` cannot be read on this peer: {error}"))?;
             let cut = text.strip_suffix('\n').unwrap_or(&text);
             Ok(cut.strip_suffix('\r').unwrap_or(cut).to_owned())
         }
@@ -295,11 +289,7 @@ fn classify(address: &str, operation: &'static str, error: mysql_async::Error) -
             reason: error.to_string(),
         },
         // tokio-rustls reports a failed handshake as an io error that wraps rustls's.
-        mysql_async::Error::Io(IoError::Io(error))
-            if error
-                .get_ref()
-                .is_some_and(|inner| inner.is::<rustls::Error>()) =>
-        {
+        mysql_async::Error::Io(IoError::Io(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
             Error::Tls {
                 address,
                 reason: error.to_string(),
@@ -313,9 +303,7 @@ fn classify(address: &str, operation: &'static str, error: mysql_async::Error) -
             address,
             reason: "the server offers none".into(),
         },
-        mysql_async::Error::Driver(
-            error @ (DriverError::FromValue { .. } | DriverError::FromRow { .. }),
-        ) => {
+        mysql_async::Error::Driver(error @ (DriverError::FromValue { .. } | DriverError::FromRow { .. })) => {
             // The driver's Debug would show row data; its Display does not.
             Error::Unexpected {
                 address,
