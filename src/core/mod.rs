@@ -3,6 +3,7 @@
 pub mod change;
 pub mod constraint;
 pub mod copy_state;
+pub mod copy_table;
 pub mod disposition;
 pub mod fault;
 pub mod fence_model;
@@ -21,6 +22,7 @@ pub mod progress;
 pub mod rate;
 pub mod retry;
 pub mod row;
+pub mod row_bag;
 pub mod shape;
 pub mod size;
 pub mod stable_hash;
