@@ -11,6 +11,8 @@ pub mod group;
 pub mod gtid_set;
 pub mod ids;
 pub mod job_merge;
+pub mod job_operations;
+pub mod job_record;
 pub mod job_spec;
 pub mod job_state;
 pub mod key;
