@@ -18,6 +18,7 @@ pub mod job_state;
 pub mod key;
 pub mod lag;
 pub mod member;
+pub mod net_effect;
 pub mod nomination;
 pub mod placement;
 pub mod progress;
