@@ -220,3 +220,7 @@ pub fn is_at_or_after(a: &BinlogPosition, b: &BinlogPosition) -> bool {
 fn file_number(file: &str) -> Option<u64> {
     file.rsplit('.').next().and_then(|digits| digits.parse().ok())
 }
+
+#[cfg(test)]
+#[path = "copy_state_tests.rs"]
+mod tests;
