@@ -3,6 +3,5 @@
 pub mod batch;
 pub mod codec;
 pub mod compress;
-pub mod error;
 pub mod frame;
 pub mod message;

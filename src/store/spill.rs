@@ -1,0 +1,1 @@
+//! Segments for what does not fit in memory.
