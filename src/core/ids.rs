@@ -17,7 +17,7 @@ pub struct NodeId(pub String);
 pub struct Boot(pub u64);
 
 /// A job's name, `[a-z0-9][a-z0-9_-]{0,63}` (checked by `config`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobName(pub String);
 
@@ -64,7 +64,7 @@ impl Seq {
 pub struct ClusterId(pub String);
 
 /// 128 random bits made with an incarnation, as 32 hex digits: tells two jobs of one name apart (PROTOCOLS 3).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Life(pub String);
 

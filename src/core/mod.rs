@@ -1,8 +1,11 @@
 //! Layer 0: decisions, pure: no IO, clock, randomness, log or async.
 
 pub mod change;
+pub mod chunk_size;
 pub mod constraint;
 pub mod copy_state;
+pub mod copy_table;
+pub mod ddl_scope;
 pub mod disposition;
 pub mod fault;
 pub mod fence_model;
@@ -10,17 +13,22 @@ pub mod group;
 pub mod gtid_set;
 pub mod ids;
 pub mod job_merge;
+pub mod job_operations;
+pub mod job_record;
 pub mod job_spec;
 pub mod job_state;
+pub mod jsonb;
 pub mod key;
 pub mod lag;
 pub mod member;
+pub mod net_effect;
 pub mod nomination;
 pub mod placement;
 pub mod progress;
 pub mod rate;
 pub mod retry;
 pub mod row;
+pub mod row_bag;
 pub mod shape;
 pub mod size;
 pub mod stable_hash;

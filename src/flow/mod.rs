@@ -8,4 +8,5 @@ pub mod receiver;
 pub mod sender;
 pub mod sink_flow;
 pub mod source_flow;
+pub mod split;
 pub mod status;

@@ -28,8 +28,8 @@ pub struct SourceStatus {
     pub read: String,
     /// Where the reader is.
     pub position: BinlogPosition,
-    /// What the sink said is committed on the target, canonical text.
-    pub durable: String,
+    /// What the sink said is committed on the target.
+    pub durable: Durable,
     /// What went over the link.
     pub sent: SentTotals,
 }
@@ -47,4 +47,13 @@ pub struct SentTotals {
     pub bytes_wire: u64,
     /// Frame bytes sent and not yet granted back by the sink.
     pub bytes_in_flight: u64,
+}
+
+/// What is committed on the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durable {
+    /// Executed GTIDs, canonical text.
+    pub executed: String,
+    /// Number of the last committed group.
+    pub seq: u64,
 }

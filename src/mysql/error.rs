@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::core::disposition::Disposition;
+use crate::core::fault::Fault;
 use crate::core::ids::Epoch;
 
 /// An error of one database.
@@ -199,6 +200,28 @@ impl Error {
             Self::ForeignProgress { .. } => "PEER1316",
             Self::BadRow { .. } => "PEER1317",
         }
+    }
+
+    /// The error as a person reads it.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        let object = match self {
+            Self::Unreachable { address, .. }
+            | Self::Lost { address, .. }
+            | Self::TimedOut { address, .. }
+            | Self::Server { address, .. }
+            | Self::Secret { address, .. }
+            | Self::Tls { address, .. }
+            | Self::Unexpected { address, .. } => format!("database {address}"),
+            Self::FenceLost { .. } | Self::WrongPredecessor { .. } | Self::ForeignProgress { .. } => "target".into(),
+            Self::RowMismatch { table, .. } | Self::BadRow { table, .. } => format!("table {table}"),
+            Self::Unsuitable { object, .. } => object.clone(),
+        };
+        let (found, expected) = match self {
+            Self::Unsuitable { found, expected, .. } => (found.clone(), expected.clone()),
+            other => (other.to_string(), String::new()),
+        };
+        Fault::new(self.code(), object, found, expected, self.fix())
     }
 
     /// What a person can do.

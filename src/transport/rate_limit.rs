@@ -1,12 +1,13 @@
 //! One rate shared by several senders: all jobs to one datacenter, or one job whose rate changes while it runs.
 //!
-//! Holds `core::rate::TokenBucket` behind a lock and does the waiting. Taken from by `flow::sender` before each frame.
-//! Bytes are charged in the order of the calls; a waiting taker notices a new rate at once.
+//! Holds `core::rate::TokenBucket` behind a lock and does the waiting. A sender takes a turn, which comes when everything
+//! charged before is paid for, and only then decides what to send: what piles up while it waits travels in one frame.
+//! Turns come in the order of the calls; a waiting sender notices a new rate at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::Instant;
 
 use crate::core::rate::TokenBucket;
@@ -16,7 +17,14 @@ use crate::core::rate::TokenBucket;
 pub struct RateLimit {
     bucket: Arc<Mutex<TokenBucket>>,
     rate: Arc<watch::Sender<u64>>,
+    line: Arc<tokio::sync::Mutex<()>>,
     started_at: Instant,
+}
+
+/// The right to send one frame; the next sender's turn comes after this is dropped and what was charged is paid for.
+#[derive(Debug)]
+pub struct Turn {
+    _first_in_line: Option<OwnedMutexGuard<()>>,
 }
 
 impl RateLimit {
@@ -26,6 +34,7 @@ impl RateLimit {
         Self {
             bucket: Arc::new(Mutex::new(TokenBucket::of_rate(rate))),
             rate: Arc::new(watch::Sender::new(rate)),
+            line: Arc::default(),
             started_at: Instant::now(),
         }
     }
@@ -36,39 +45,39 @@ impl RateLimit {
         *self.rate.borrow()
     }
 
-    /// Changes the rate now, for waiting takers too.
+    /// Changes the rate now, for waiting senders too.
     pub fn set_rate(&self, rate: u64) {
         let now = self.now();
-        let mut bucket = self.lock();
-        bucket.set_rate(rate, now);
-        // Under the lock, so that a taker never computes its wait with one rate and corrects it from another.
+        self.lock().set_rate(rate, now);
         self.rate.send_if_modified(|known| std::mem::replace(known, rate) != rate);
     }
 
-    /// Charges `bytes` and waits until they may leave. Dropped while waiting, the bytes stay charged.
-    pub async fn take(&self, bytes: u64) {
+    /// Waits until everything charged so far is paid for. Cancel safe: the place in the line is lost.
+    pub async fn turn(&self) -> Turn {
+        if self.rate() == 0 {
+            return Turn { _first_in_line: None };
+        }
+        let first = Arc::clone(&self.line).lock_owned().await;
         let mut rate = self.rate.subscribe();
-        let mut asked_at = self.now();
-        let (mut wait, mut known) = {
-            let mut bucket = self.lock();
-            (bucket.take(bytes, asked_at), *rate.borrow_and_update())
-        };
-        // What others take after us is their debt, not ours: our own wait only shrinks with time or a new rate.
-        while !wait.is_zero() {
+        loop {
+            let wait = self.lock().wait(self.now());
+            if wait.is_zero() {
+                return Turn {
+                    _first_in_line: Some(first),
+                };
+            }
             tokio::select! {
-                () = tokio::time::sleep(wait) => return,
-                changed = rate.changed() => {
-                    let fresh = *rate.borrow_and_update();
-                    if changed.is_err() || fresh == 0 {
-                        return;
-                    }
-                    let left = wait.saturating_sub(self.now().saturating_sub(asked_at));
-                    wait = left.mul_f64(known.max(1) as f64 / fresh as f64);
-                    asked_at = self.now();
-                    known = fresh;
-                }
+                () = tokio::time::sleep(wait) => {}
+                // The sender half lives in `self`, so this only ever says that the rate changed.
+                _ = rate.changed() => {}
             }
         }
+    }
+
+    /// Charges bytes that leave now, with or without a turn.
+    pub fn charge(&self, bytes: u64) {
+        let now = self.now();
+        let _paid_by_the_next_turn = self.lock().take(bytes, now);
     }
 
     fn now(&self) -> Duration {
@@ -84,45 +93,43 @@ impl RateLimit {
 mod tests {
     use super::*;
 
+    async fn send(limit: &RateLimit, frames: u64, bytes: u64) {
+        for _ in 0..frames {
+            let turn = limit.turn().await;
+            limit.charge(bytes);
+            drop(turn);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn two_takers_share_one_rate() {
+    async fn two_senders_share_one_rate() {
         let limit = RateLimit::new(10_000);
         let started = Instant::now();
-        let takers: Vec<_> = (0..2)
-            .map(|_| {
-                let limit = limit.clone();
-                tokio::spawn(async move {
-                    for _ in 0..10 {
-                        limit.take(1000).await;
-                    }
-                })
-            })
-            .collect();
-        for taker in takers {
-            taker.await.expect("joined");
-        }
+        tokio::join!(send(&limit, 10, 1000), send(&limit, 10, 1000));
+        limit.turn().await;
         let took = started.elapsed().as_millis();
         assert!((1900..=2100).contains(&took), "20 kB at 10 kB/s took {took} ms");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiting_taker_notices_a_new_rate() {
+    async fn a_waiting_sender_notices_a_new_rate() {
         let limit = RateLimit::new(1000);
         let started = Instant::now();
-        let taker = tokio::spawn({
-            let limit = limit.clone();
-            async move { limit.take(100_000).await }
-        });
+        limit.charge(100_000);
+        let other = limit.clone();
+        let waiting = tokio::spawn(async move { drop(other.turn().await) });
         tokio::time::sleep(Duration::from_secs(1)).await;
         limit.set_rate(1_000_000);
-        taker.await.expect("joined");
+        waiting.await.expect("joined");
         assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn unlimited_never_waits() {
+        let limit = RateLimit::new(0);
         let started = Instant::now();
-        RateLimit::new(0).take(u64::MAX).await;
+        limit.charge(u64::MAX);
+        limit.turn().await;
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
 }

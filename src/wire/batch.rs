@@ -1,1 +1,562 @@
-//! Items of the change sequence as bytes.
+//! Items of the change sequence as bytes: one batch is the body of one data frame.
+//!
+//! Made by `flow::sender`, read by `flow::receiver`. Layout before packing: a bincode header (the items without their
+//! rows, shapes as JSON text) and behind it the raw bytes of all rows in order. The whole is packed by `compress`. On
+//! receipt length and checksum were checked by `frame`; here follow bounded unpacking, limited decoding of the header
+//! and consumed == length. Rows are slices of the unpacked body. It does not cut: the sender keeps to `item_bytes`.
+
+use bincode::{Decode, Encode};
+use bytes::Bytes;
+
+use crate::core::change::{BinlogPosition, Change, Chunk, Item, Key, Row, TxnPart};
+use crate::core::gtid_set::{Gtid, GtidSet, SourceId};
+use crate::core::shape::ShapeId;
+use crate::wire::codec;
+use crate::wire::compress::{Compression, Compressor, unpack};
+use crate::wire::error::WireError;
+use crate::wire::frame::DATA_BYTES_MAX;
+
+/// Most bytes of an item's wire form beside its texts, keys and rows: all varints at their longest.
+const ITEM_BYTES: usize = 128;
+
+/// The same of one change or one row of a chunk.
+const ROW_BYTES: usize = 16;
+
+/// An item without its rows. Append-only: variants are numbered by their place.
+#[derive(Debug, Encode, Decode)]
+enum Head {
+    Start {
+        executed: String,
+        source_uuid: String,
+        copy: Vec<u32>,
+    },
+    Shape {
+        id: u32,
+        json: String,
+    },
+    Txn(TxnHead),
+    Chunk(ChunkHead),
+    Reset {
+        shape: u32,
+    },
+}
+
+#[derive(Debug, Encode, Decode)]
+struct TxnHead {
+    uuid: [u8; 16],
+    tag: String,
+    number: u64,
+    is_first: bool,
+    is_last: bool,
+    last_committed: i64,
+    sequence_number: i64,
+    commit_us: u64,
+    file: String,
+    offset: u64,
+    changes: Vec<ChangeHead>,
+}
+
+/// A change: its table and the lengths of its rows.
+#[derive(Debug, Encode, Decode)]
+enum ChangeHead {
+    Insert { shape: u32, after: u32 },
+    Update { shape: u32, before: u32, after: u32 },
+    Delete { shape: u32, before: u32 },
+}
+
+#[derive(Debug, Encode, Decode)]
+struct ChunkHead {
+    shape: u32,
+    low: Option<Vec<Vec<u8>>>,
+    high: Option<Vec<Vec<u8>>>,
+    is_last: bool,
+    /// Lengths of the rows.
+    rows: Vec<u32>,
+}
+
+/// What one link keeps from batch to batch: the compressor's table and the buffer before packing.
+#[derive(Debug, Default)]
+pub struct BatchEncoder {
+    compressor: Compressor,
+    plain: Vec<u8>,
+}
+
+impl BatchEncoder {
+    /// Bytes of the last batch before packing.
+    #[must_use]
+    pub fn raw_bytes(&self) -> usize {
+        self.plain.len()
+    }
+}
+
+/// An upper bound of the bytes an item takes in a batch before packing; what it weighs in channels.
+#[must_use]
+pub fn item_bytes(item: &Item) -> usize {
+    ITEM_BYTES
+        + match item {
+            // A set has no cheap length; it is sent once.
+            Item::Start {
+                executed,
+                source_uuid,
+                copy,
+            } => executed.to_string().len() + source_uuid.len() + copy.len() * 5,
+            // Definition text dominates; names and types of columns are counted generously.
+            Item::Shape { shape, .. } => shape_bytes(shape),
+            Item::Txn(part) => {
+                part.gtid.source.tag.len() + part.position.file.len() + part.changes.iter().map(change_bytes).sum::<usize>()
+            }
+            Item::Chunk(chunk) => {
+                let keys = [&chunk.low, &chunk.high].into_iter().flatten().flat_map(|key| &key.0);
+                keys.map(|value| value.len() + 9).sum::<usize>()
+                    + chunk.rows.iter().map(|row| row.0.len() + ROW_BYTES).sum::<usize>()
+            }
+            Item::Reset { .. } => 0,
+        }
+}
+
+/// An upper bound of the bytes one change takes in a batch before packing.
+#[must_use]
+pub fn change_bytes(change: &Change) -> usize {
+    ROW_BYTES
+        + match change {
+            Change::Insert { after: row, .. } | Change::Delete { before: row, .. } => row.0.len(),
+            Change::Update { before, after, .. } => before.0.len() + after.0.len(),
+        }
+}
+
+fn shape_bytes(shape: &crate::core::shape::TableShape) -> usize {
+    serde_json::to_string(shape).map_or(DATA_BYTES_MAX, |json| json.len())
+}
+
+/// Encodes items, packed as `compression` says. Never longer than a data frame when the items' [`item_bytes`] are not.
+///
+/// # Errors
+/// [`WireError::TooLong`] when the items exceed a data frame before packing: the receiver would refuse them.
+pub fn encode_batch(items: &[Item], compression: Compression, encoder: &mut BatchEncoder) -> Result<Bytes, WireError> {
+    let heads: Vec<Head> = items.iter().map(head_of).collect();
+    encoder.plain = codec::encode(&heads);
+    for item in items {
+        each_row(item, |row| encoder.plain.extend_from_slice(&row.0));
+    }
+    // One byte less than a frame: `compress` puts its codec byte before the body.
+    let (found, max) = (encoder.plain.len(), DATA_BYTES_MAX - 1);
+    if found > max {
+        return Err(WireError::TooLong {
+            what: "a batch",
+            found,
+            max,
+        });
+    }
+    Ok(encoder.compressor.pack(&encoder.plain, compression))
+}
+
+/// Decodes what [`encode_batch`] made.
+///
+/// # Errors
+/// Any [`WireError`]; damaged or hostile bytes never panic and never claim more memory than the limits of `wire`.
+pub fn decode_batch(packed: Bytes) -> Result<Vec<Item>, WireError> {
+    let plain = unpack(packed)?;
+    let (heads, consumed) = codec::decode_front::<Vec<Head>>(&plain, DATA_BYTES_MAX)?;
+    let mut body = Body {
+        bytes: plain,
+        at: consumed,
+    };
+    let items = heads
+        .into_iter()
+        .map(|head| item_of(head, &mut body))
+        .collect::<Result<Vec<_>, _>>()?;
+    if body.at != body.bytes.len() {
+        return Err(WireError::Trailing {
+            what: "a batch",
+            consumed: body.at,
+            found: body.bytes.len(),
+        });
+    }
+    Ok(items)
+}
+
+fn head_of(item: &Item) -> Head {
+    match item {
+        Item::Start {
+            executed,
+            source_uuid,
+            copy,
+        } => Head::Start {
+            executed: executed.to_string(),
+            source_uuid: source_uuid.clone(),
+            copy: copy.iter().map(|id| id.0).collect(),
+        },
+        Item::Shape { id, shape } => Head::Shape {
+            id: id.0,
+            json: serde_json::to_string(shape).expect("a shape has only text and number keys"),
+        },
+        Item::Txn(part) => Head::Txn(TxnHead {
+            uuid: part.gtid.source.uuid,
+            tag: part.gtid.source.tag.clone(),
+            number: part.gtid.number,
+            is_first: part.is_first,
+            is_last: part.is_last,
+            last_committed: part.last_committed,
+            sequence_number: part.sequence_number,
+            commit_us: part.commit_us,
+            file: part.position.file.clone(),
+            offset: part.position.offset,
+            changes: part.changes.iter().map(change_head_of).collect(),
+        }),
+        Item::Chunk(chunk) => Head::Chunk(ChunkHead {
+            shape: chunk.shape.0,
+            low: chunk.low.as_ref().map(|key| key.0.clone()),
+            high: chunk.high.as_ref().map(|key| key.0.clone()),
+            is_last: chunk.is_last,
+            rows: chunk.rows.iter().map(row_length).collect(),
+        }),
+        Item::Reset { shape } => Head::Reset { shape: shape.0 },
+    }
+}
+
+fn change_head_of(change: &Change) -> ChangeHead {
+    match change {
+        Change::Insert { shape, after } => ChangeHead::Insert {
+            shape: shape.0,
+            after: row_length(after),
+        },
+        Change::Update { shape, before, after } => ChangeHead::Update {
+            shape: shape.0,
+            before: row_length(before),
+            after: row_length(after),
+        },
+        Change::Delete { shape, before } => ChangeHead::Delete {
+            shape: shape.0,
+            before: row_length(before),
+        },
+    }
+}
+
+/// A row over 4 GiB cannot exist; were it to, the batch is refused as too long before the length is used.
+fn row_length(row: &Row) -> u32 {
+    u32::try_from(row.0.len()).unwrap_or(u32::MAX)
+}
+
+fn each_row(item: &Item, mut take: impl FnMut(&Row)) {
+    match item {
+        Item::Txn(part) => part.changes.iter().for_each(|change| match change {
+            Change::Insert { after: row, .. } | Change::Delete { before: row, .. } => take(row),
+            Change::Update { before, after, .. } => {
+                take(before);
+                take(after);
+            }
+        }),
+        Item::Chunk(chunk) => chunk.rows.iter().for_each(take),
+        Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } => {}
+    }
+}
+
+/// The raw rows behind the header, taken from the front.
+struct Body {
+    bytes: Bytes,
+    at: usize,
+}
+
+impl Body {
+    fn row(&mut self, length: u32) -> Result<Row, WireError> {
+        let left = self.bytes.len() - self.at;
+        let length = length as usize;
+        if length > left {
+            return Err(WireError::Truncated {
+                what: "the rows of a batch",
+                found: left,
+                expected: length,
+            });
+        }
+        let row = self.bytes.slice(self.at..self.at + length);
+        self.at += length;
+        Ok(Row(row))
+    }
+}
+
+fn item_of(head: Head, body: &mut Body) -> Result<Item, WireError> {
+    Ok(match head {
+        Head::Start {
+            executed,
+            source_uuid,
+            copy,
+        } => Item::Start {
+            executed: GtidSet::parse(&executed).map_err(|error| malformed("a GTID set", &error))?,
+            source_uuid,
+            copy: copy.into_iter().map(ShapeId).collect(),
+        },
+        Head::Shape { id, json } => Item::Shape {
+            id: ShapeId(id),
+            shape: serde_json::from_str(&json).map_err(|error| malformed("a shape", &error))?,
+        },
+        Head::Txn(head) => Item::Txn(txn_of(head, body)?),
+        Head::Chunk(head) => Item::Chunk(Chunk {
+            shape: ShapeId(head.shape),
+            low: head.low.map(Key),
+            high: head.high.map(Key),
+            rows: head
+                .rows
+                .into_iter()
+                .map(|length| body.row(length))
+                .collect::<Result<_, _>>()?,
+            is_last: head.is_last,
+        }),
+        Head::Reset { shape } => Item::Reset { shape: ShapeId(shape) },
+    })
+}
+
+fn txn_of(head: TxnHead, body: &mut Body) -> Result<TxnPart, WireError> {
+    Ok(TxnPart {
+        gtid: Gtid {
+            source: SourceId {
+                uuid: head.uuid,
+                tag: head.tag,
+            },
+            number: head.number,
+        },
+        is_first: head.is_first,
+        is_last: head.is_last,
+        last_committed: head.last_committed,
+        sequence_number: head.sequence_number,
+        commit_us: head.commit_us,
+        position: BinlogPosition {
+            file: head.file,
+            offset: head.offset,
+        },
+        changes: head
+            .changes
+            .into_iter()
+            .map(|change| change_of(change, body))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn change_of(head: ChangeHead, body: &mut Body) -> Result<Change, WireError> {
+    Ok(match head {
+        ChangeHead::Insert { shape, after } => Change::Insert {
+            shape: ShapeId(shape),
+            after: body.row(after)?,
+        },
+        ChangeHead::Update { shape, before, after } => Change::Update {
+            shape: ShapeId(shape),
+            before: body.row(before)?,
+            after: body.row(after)?,
+        },
+        ChangeHead::Delete { shape, before } => Change::Delete {
+            shape: ShapeId(shape),
+            before: body.row(before)?,
+        },
+    })
+}
+
+fn malformed(what: &'static str, error: &dyn std::error::Error) -> WireError {
+    WireError::Malformed {
+        what,
+        reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::shape::{Column, ColumnKind, RowKey, TableName, TableShape};
+
+    fn row() -> impl Strategy<Value = Row> {
+        vec(any::<u8>(), 0..40).prop_map(|bytes| Row(bytes.into()))
+    }
+
+    fn shape_id() -> impl Strategy<Value = ShapeId> {
+        any::<u32>().prop_map(ShapeId)
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            (shape_id(), row()).prop_map(|(shape, after)| Change::Insert { shape, after }),
+            (shape_id(), row(), row()).prop_map(|(shape, before, after)| Change::Update { shape, before, after }),
+            (shape_id(), row()).prop_map(|(shape, before)| Change::Delete { shape, before }),
+        ]
+    }
+
+    fn position() -> impl Strategy<Value = BinlogPosition> {
+        ("[a-z.0-9]{0,20}", any::<u64>()).prop_map(|(file, offset)| BinlogPosition { file, offset })
+    }
+
+    fn txn() -> impl Strategy<Value = Item> {
+        let gtid = (any::<[u8; 16]>(), "[a-z]{0,8}", 1..u64::MAX).prop_map(|(uuid, tag, number)| Gtid {
+            source: SourceId { uuid, tag },
+            number,
+        });
+        let numbers = (any::<i64>(), any::<i64>(), any::<u64>());
+        (gtid, any::<bool>(), any::<bool>(), numbers, position(), vec(change(), 0..6)).prop_map(
+            |(gtid, is_first, is_last, (last_committed, sequence_number, commit_us), position, changes)| {
+                let (last, own) = (last_committed, sequence_number);
+                Item::Txn(TxnPart {
+                    gtid,
+                    is_first,
+                    is_last,
+                    last_committed: last,
+                    sequence_number: own,
+                    commit_us,
+                    position,
+                    changes,
+                })
+            },
+        )
+    }
+
+    fn chunk() -> impl Strategy<Value = Item> {
+        let key = || proptest::option::of(vec(vec(any::<u8>(), 0..9), 0..3).prop_map(Key));
+        (shape_id(), key(), key(), vec(row(), 0..6), any::<bool>()).prop_map(|(shape, low, high, rows, is_last)| {
+            Item::Chunk(Chunk {
+                shape,
+                low,
+                high,
+                rows,
+                is_last,
+            })
+        })
+    }
+
+    fn shape() -> TableShape {
+        let column = Column {
+            name: "id".into(),
+            kind: ColumnKind::Int {
+                bytes: 8,
+                unsigned: true,
+            },
+            is_nullable: false,
+            is_generated: false,
+            charset: None,
+            collation: None,
+        };
+        TableShape {
+            name: TableName {
+                schema: "shop".into(),
+                table: "o`\"rders".into(),
+            },
+            columns: vec![column],
+            key: Some(RowKey {
+                index: "PRIMARY".into(),
+                columns: vec![0],
+            }),
+            has_secondary_unique: true,
+            create_sql: "CREATE TABLE …".into(),
+        }
+    }
+
+    fn item() -> impl Strategy<Value = Item> {
+        prop_oneof![
+            4 => txn(),
+            2 => chunk(),
+            1 => shape_id().prop_map(|id| Item::Shape { id, shape: shape() }),
+            1 => shape_id().prop_map(|shape| Item::Reset { shape }),
+            1 => (1..1000_u64, vec(shape_id(), 0..4)).prop_map(|(last, copy)| Item::Start {
+                executed: set(&format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-{last}")),
+                source_uuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562".into(),
+                copy,
+            }),
+        ]
+    }
+
+    fn set(text: &str) -> GtidSet {
+        GtidSet::parse(text).expect("a valid set")
+    }
+
+    fn encoded(items: &[Item], compression: Compression) -> Bytes {
+        encode_batch(items, compression, &mut BatchEncoder::default()).expect("small")
+    }
+
+    fn small_txn() -> Item {
+        Item::Txn(TxnPart {
+            gtid: Gtid {
+                source: SourceId {
+                    uuid: [7; 16],
+                    tag: String::new(),
+                },
+                number: 9,
+            },
+            is_first: true,
+            is_last: true,
+            last_committed: 1,
+            sequence_number: 2,
+            commit_us: 5,
+            position: BinlogPosition {
+                file: "b.1".into(),
+                offset: 4,
+            },
+            changes: vec![Change::Insert {
+                shape: ShapeId(3),
+                after: Row(Bytes::from_static(b"row")),
+            }],
+        })
+    }
+
+    #[test]
+    fn a_batch_is_these_bytes() {
+        let mut expected = vec![0, 1, 1, 1, 2];
+        expected.extend([7; 16]);
+        expected.extend([0, 9, 1, 1, 2, 4, 5, 3, b'b', b'.', b'1', 4, 1, 0, 3, 3]);
+        expected.extend(b"row");
+        assert_eq!(encoded(&[small_txn()], Compression::Lz4), expected);
+    }
+
+    #[test]
+    fn rows_are_slices_of_the_body() {
+        let packed = encoded(&[small_txn()], Compression::None);
+        let end = packed.as_ptr_range().end;
+        let items = decode_batch(packed).expect("whole");
+        let Item::Txn(part) = &items[0] else { panic!("{items:?}") };
+        let Change::Insert { after, .. } = &part.changes[0] else {
+            panic!("{part:?}")
+        };
+        assert_eq!(after.0.as_ptr_range().end, end);
+    }
+
+    #[test]
+    fn rows_that_exceed_a_frame_are_refused_by_the_sender() {
+        let row = Row(vec![0; DATA_BYTES_MAX].into());
+        let large = Item::Chunk(Chunk {
+            shape: ShapeId(0),
+            low: None,
+            high: None,
+            rows: vec![row],
+            is_last: true,
+        });
+        let refused = encode_batch(&[large], Compression::Lz4, &mut BatchEncoder::default());
+        assert!(matches!(refused, Err(WireError::TooLong { .. })), "{refused:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_item_comes_back(items in vec(item(), 0..12), lz4: bool) {
+            let packed = encoded(&items, if lz4 { Compression::Lz4 } else { Compression::None });
+            prop_assert_eq!(decode_batch(packed), Ok(items));
+        }
+
+        #[test]
+        fn an_item_is_never_longer_than_its_weight(item in item()) {
+            let bytes = encoded(std::slice::from_ref(&item), Compression::None).len();
+            prop_assert!(bytes <= item_bytes(&item) + 8, "{} over {}", bytes, item_bytes(&item));
+        }
+
+        #[test]
+        fn a_damaged_batch_never_panics(items in vec(item(), 0..4), at: prop::sample::Index, bit in 0..8_u8, lz4: bool) {
+            let packed = encoded(&items, if lz4 { Compression::Lz4 } else { Compression::None });
+            let mut damaged = packed.to_vec();
+            let at = at.index(damaged.len());
+            damaged[at] ^= 1 << bit;
+            let _ = decode_batch(damaged.into());
+            prop_assert!(decode_batch(packed.slice(..at)).is_err() || at >= packed.len());
+        }
+
+        #[test]
+        fn random_bytes_never_panic(mut bytes: Vec<u8>) {
+            let _ = decode_batch(bytes.clone().into());
+            bytes.splice(0..0, [0, 1, 1]);
+            let _ = decode_batch(bytes.into());
+        }
+    }
+}

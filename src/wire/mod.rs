@@ -3,5 +3,6 @@
 pub mod batch;
 pub mod codec;
 pub mod compress;
+pub mod error;
 pub mod frame;
 pub mod message;

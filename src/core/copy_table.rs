@@ -1,0 +1,369 @@
+//! The copy of one table: what is on the target, the chunk that is open, and what the stream changed in it meanwhile.
+//!
+//! Driven by `core::copy_state`, which knows all tables of a job. Pure: rows and positions come in as values. Does not
+//! order keys: who asks passes a `BorderOrder`. One chunk is open at most; its rows and its fold are counted in bytes,
+//! and whoever drives the copy voids the chunk when the count is over its budget.
+
+use std::collections::BTreeMap;
+
+use crate::core::change::{BinlogPosition, Change, Chunk, Key, Row};
+use crate::core::copy_state::{BorderOrder, is_at_or_after};
+use crate::core::key::key_of;
+use crate::core::row::{RowError, RowLayout};
+use crate::core::row_bag::{RowBag, change_bytes, key_bytes, pieces, row_bytes};
+use crate::core::shape::{ShapeId, TableShape};
+
+/// Where a key stands in the copy of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Its range is on the target: changes go on as they are.
+    Copied,
+    /// In the open chunk: changes are folded into it.
+    Open,
+    /// Not read yet: changes are dropped, a later chunk will show them.
+    Unread,
+}
+
+/// What was read for the open chunk, and from which position on it may be closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRows {
+    /// The rows of the range, in key order.
+    pub rows: Vec<Row>,
+    /// Everything the rows show was in the binlog before this (PROTOCOLS 1 step 6; step 13 for a keyless table).
+    pub high_mark: BinlogPosition,
+    /// Keyless only: writers were locked out around view and mark, so the rows show every event up to the mark.
+    pub is_locked: bool,
+}
+
+/// How far a table is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Copied {
+    Nothing,
+    UpTo(Key),
+    All,
+}
+
+/// Changes of a keyless table, with the end of the transaction each came from.
+#[derive(Debug, Default)]
+struct Queue {
+    committed: Vec<(BinlogPosition, Vec<Change>)>,
+    pending: Vec<Change>,
+}
+
+/// What the stream changed inside the open chunk.
+#[derive(Debug)]
+enum Fold {
+    /// The last image of each key, None when it was deleted. The last one decides: a view shows a prefix of the key's history.
+    ByKey(BTreeMap<Key, Option<Row>>),
+    /// A multiset has no keys: every change in order.
+    InOrder(Queue),
+}
+
+#[derive(Debug)]
+struct OpenChunk {
+    low: Option<Key>,
+    high: Option<Key>,
+    fold: Fold,
+    read: Option<ReadRows>,
+    bytes: u64,
+}
+
+/// What came of the wish to close a chunk.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// Rows are missing, or the stream has not reached the high mark.
+    NotYet,
+    /// Keyless: the table changed between view and mark; the chunk is gone, read it again.
+    Stale,
+    /// The chunk, in pieces when it is keyless and large; nothing may come between them.
+    Done(Vec<Chunk>),
+}
+
+/// The copy of one table.
+#[derive(Debug)]
+pub struct CopyTable {
+    id: ShapeId,
+    shape: TableShape,
+    layout: RowLayout,
+    copied: Copied,
+    open: Option<OpenChunk>,
+}
+
+impl CopyTable {
+    /// A table of which everything up to `cursor` is on the target; None: nothing is.
+    #[must_use]
+    pub fn new(id: ShapeId, shape: TableShape, cursor: Option<Key>, is_done: bool) -> Self {
+        let copied = match cursor {
+            _ if is_done => Copied::All,
+            Some(key) => Copied::UpTo(key),
+            None => Copied::Nothing,
+        };
+        let layout = RowLayout::new(&shape);
+        Self {
+            id,
+            shape,
+            layout,
+            copied,
+            open: None,
+        }
+    }
+
+    /// The definition.
+    #[must_use]
+    pub fn shape(&self) -> &TableShape {
+        &self.shape
+    }
+
+    /// The whole table is on the target.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.copied == Copied::All
+    }
+
+    /// A chunk is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The last copied key; None: nothing was copied, or everything was.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&Key> {
+        match &self.copied {
+            Copied::UpTo(key) => Some(key),
+            Copied::Nothing | Copied::All => None,
+        }
+    }
+
+    /// The keys a key must be compared with to place it.
+    pub fn borders(&self) -> impl Iterator<Item = &Key> {
+        self.cursor()
+            .into_iter()
+            .chain(self.open.as_ref().and_then(|open| open.high.as_ref()))
+    }
+
+    /// Bytes of rows held for the open chunk.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.bytes)
+    }
+
+    /// The key of a row; None for a keyless table.
+    ///
+    /// # Errors
+    /// The row does not fit the shape.
+    pub fn key(&self, row: &Row) -> Result<Option<Key>, RowError> {
+        key_of(&self.shape, &self.layout, row)
+    }
+
+    /// Opens the chunk from the cursor up to `high`; None: to the end. Only between two transactions.
+    pub fn open(&mut self, high: Option<Key>) {
+        debug_assert!(
+            self.open.is_none() && !self.is_done(),
+            "one chunk at a time, of a table that is not done"
+        );
+        let fold = if self.shape.key.is_some() {
+            Fold::ByKey(BTreeMap::new())
+        } else {
+            Fold::InOrder(Queue::default())
+        };
+        self.open = Some(OpenChunk {
+            low: self.cursor().cloned(),
+            high,
+            fold,
+            read: None,
+            bytes: 0,
+        });
+    }
+
+    /// Forgets the open chunk: its range is unread again.
+    pub fn void(&mut self) {
+        self.open = None;
+    }
+
+    /// Takes the rows that were read for the open chunk; ignored when it was voided meanwhile.
+    pub fn put_rows(&mut self, read: ReadRows) {
+        if let Some(open) = &mut self.open {
+            open.bytes += read.rows.iter().map(row_bytes).sum::<u64>();
+            open.read = Some(read);
+        }
+    }
+
+    /// Marks the end of a transaction, for the queue of a keyless table.
+    pub fn commit(&mut self, end: &BinlogPosition) {
+        if let Some(OpenChunk {
+            fold: Fold::InOrder(queue),
+            ..
+        }) = &mut self.open
+            && !queue.pending.is_empty()
+        {
+            queue.committed.push((end.clone(), std::mem::take(&mut queue.pending)));
+        }
+    }
+
+    /// Keeps what of `change` is to be emitted now; folds or drops the rest.
+    ///
+    /// # Errors
+    /// A row does not fit the shape.
+    pub fn sift(&mut self, change: Change, order: &impl BorderOrder) -> Result<Option<Change>, RowError> {
+        if self.is_done() {
+            return Ok(Some(change));
+        }
+        if self.shape.key.is_none() {
+            self.queue(change);
+            return Ok(None);
+        }
+        match change {
+            Change::Insert { shape, after } => {
+                let key = self.key_needed(&after)?;
+                let kept = self.settle(self.place(&key, order), key, Some(&after));
+                Ok(kept.then_some(Change::Insert { shape, after }))
+            }
+            Change::Delete { shape, before } => {
+                let key = self.key_needed(&before)?;
+                let kept = self.settle(self.place(&key, order), key, None);
+                Ok(kept.then_some(Change::Delete { shape, before }))
+            }
+            Change::Update { shape, before, after } => self.sift_update(shape, before, after, order),
+        }
+    }
+
+    /// A change of the key is a DELETE of the old and an INSERT of the new one, each placed by itself.
+    fn sift_update(
+        &mut self,
+        shape: ShapeId,
+        before: Row,
+        after: Row,
+        order: &impl BorderOrder,
+    ) -> Result<Option<Change>, RowError> {
+        let (old, new) = (self.key_needed(&before)?, self.key_needed(&after)?);
+        let old_place = self.place(&old, order);
+        if old == new {
+            let kept = self.settle(old_place, old, Some(&after));
+            return Ok(kept.then_some(Change::Update { shape, before, after }));
+        }
+        let new_place = self.place(&new, order);
+        let old_kept = self.settle(old_place, old, None);
+        let new_kept = self.settle(new_place, new, Some(&after));
+        Ok(match (old_kept, new_kept) {
+            (true, true) => Some(Change::Update { shape, before, after }),
+            (true, false) => Some(Change::Delete { shape, before }),
+            (false, true) => Some(Change::Insert { shape, after }),
+            (false, false) => None,
+        })
+    }
+
+    /// Where a key stands.
+    #[must_use]
+    pub fn place(&self, key: &Key, order: &impl BorderOrder) -> Place {
+        match &self.copied {
+            Copied::All => return Place::Copied,
+            Copied::UpTo(cursor) if order.is_at_most(&self.shape, key, cursor) => return Place::Copied,
+            Copied::UpTo(_) | Copied::Nothing => {}
+        }
+        match &self.open {
+            Some(OpenChunk { high: None, .. }) => Place::Open,
+            Some(OpenChunk { high: Some(high), .. }) if order.is_at_most(&self.shape, key, high) => Place::Open,
+            Some(_) | None => Place::Unread,
+        }
+    }
+
+    /// Folds or drops one image; true when it is to be emitted.
+    fn settle(&mut self, place: Place, key: Key, image: Option<&Row>) -> bool {
+        if place == Place::Open
+            && let Some(OpenChunk {
+                fold: Fold::ByKey(images),
+                bytes,
+                ..
+            }) = &mut self.open
+        {
+            *bytes += key_bytes(&key) + image.map_or(0, row_bytes);
+            if let Some(Some(old)) = images.insert(key, image.cloned()) {
+                *bytes -= row_bytes(&old);
+            }
+        }
+        place == Place::Copied
+    }
+
+    fn queue(&mut self, change: Change) {
+        if let Some(OpenChunk {
+            fold: Fold::InOrder(queue),
+            bytes,
+            ..
+        }) = &mut self.open
+        {
+            *bytes += change_bytes(&change);
+            queue.pending.push(change);
+        }
+    }
+
+    fn key_needed(&self, row: &Row) -> Result<Key, RowError> {
+        Ok(self.key(row)?.expect("the shape has a key: asked before"))
+    }
+
+    /// Closes the chunk when its rows are there and the stream is at or after the high mark. Only between two transactions.
+    ///
+    /// # Errors
+    /// A row does not fit the shape.
+    pub fn close(&mut self, at: &BinlogPosition) -> Result<Closing, RowError> {
+        let is_ready = self
+            .open
+            .as_ref()
+            .and_then(|open| open.read.as_ref())
+            .is_some_and(|r| is_at_or_after(at, &r.high_mark));
+        if !is_ready {
+            return Ok(Closing::NotYet);
+        }
+        let open = self.open.take().expect("ready means open");
+        let read = open.read.expect("ready means read");
+        match open.fold {
+            Fold::ByKey(images) => {
+                let rows = self.replay(read.rows, images)?;
+                Ok(Closing::Done(vec![self.advance(open.low, open.high, rows)]))
+            }
+            Fold::InOrder(queue) => Ok(self.close_keyless(queue, read)),
+        }
+    }
+
+    /// Lays the folded images over the rows. Replaced rows keep their place, new ones follow at the end.
+    fn replay(&self, rows: Vec<Row>, mut images: BTreeMap<Key, Option<Row>>) -> Result<Vec<Row>, RowError> {
+        let mut kept = Vec::with_capacity(rows.len());
+        for row in rows {
+            match images.remove(&self.key_needed(&row)?) {
+                None => kept.push(row),
+                Some(Some(image)) => kept.push(image),
+                Some(None) => {}
+            }
+        }
+        kept.extend(images.into_values().flatten());
+        Ok(kept)
+    }
+
+    fn advance(&mut self, low: Option<Key>, high: Option<Key>, rows: Vec<Row>) -> Chunk {
+        self.copied = high.clone().map_or(Copied::All, Copied::UpTo);
+        Chunk {
+            shape: self.id,
+            is_last: high.is_none(),
+            low,
+            high,
+            rows,
+        }
+    }
+
+    fn close_keyless(&mut self, queue: Queue, read: ReadRows) -> Closing {
+        debug_assert!(queue.pending.is_empty(), "chunks close between transactions");
+        let is_shown = |end: &BinlogPosition| is_at_or_after(&read.high_mark, end);
+        if !read.is_locked && queue.committed.iter().any(|(end, _)| is_shown(end)) {
+            return Closing::Stale;
+        }
+        let after = queue
+            .committed
+            .into_iter()
+            .filter(|(end, _)| !is_shown(end))
+            .flat_map(|(_, changes)| changes);
+        let mut bag = RowBag::new(read.rows);
+        after.for_each(|change| bag.apply(change));
+        self.copied = Copied::All;
+        Closing::Done(pieces(self.id, bag.into_rows()))
+    }
+}

@@ -1,0 +1,419 @@
+//! What a run of changes does to each table in the end: first before-image and last after-image of every key.
+//!
+//! Fed by `core::group`, feeds `mysql::target::statement`. Insert + delete is nothing, delete + insert is an update, an
+//! update that ends where it began is nothing, a changed key is a delete and an insert. Tables without a key keep every
+//! change in source order: their rows cannot be told apart. Deletes are meant to run before inserts.
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use crate::core::change::{Change, Key, Row};
+use crate::core::group::{Table, Tables};
+use crate::core::key::{KeyOrder, compare, key_of};
+use crate::core::row::RowError;
+use crate::core::shape::{ShapeId, TableName};
+
+/// Changes that cannot be folded: nothing of the group may be applied; the stream cannot be trusted.
+#[derive(Debug, Error)]
+pub enum FoldError {
+    /// A change names a table that was never named.
+    #[error("change of shape {}: expected a shape sent before, found none", .shape.0)]
+    UnknownShape {
+        /// The number.
+        shape: ShapeId,
+    },
+    /// A row cannot be read.
+    #[error("row of {table}")]
+    BadRow {
+        /// The table.
+        table: TableName,
+        /// Why.
+        #[source]
+        reason: RowError,
+    },
+    /// Two changes of one key do not follow each other.
+    #[error("{table}: expected {expected}, found {found} of the same key")]
+    OutOfOrder {
+        /// The table.
+        table: TableName,
+        /// What could have come.
+        expected: &'static str,
+        /// What came.
+        found: &'static str,
+    },
+}
+
+/// The folded changes of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableEffect {
+    /// The table.
+    pub shape: ShapeId,
+    /// Rows that go: their first before-images.
+    pub deletes: Vec<Row>,
+    /// Rows that change but keep their key: first before-image, last after-image.
+    pub updates: Vec<(Row, Row)>,
+    /// Rows that come: their last after-images.
+    pub inserts: Vec<Row>,
+    /// Changes of a table without a key, in source order; the three above are empty then.
+    pub keyless: Vec<Change>,
+}
+
+impl TableEffect {
+    fn new(shape: ShapeId) -> Self {
+        Self {
+            shape,
+            deletes: Vec::new(),
+            updates: Vec::new(),
+            inserts: Vec::new(),
+            keyless: Vec::new(),
+        }
+    }
+
+    /// Nothing is to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.deletes.is_empty() && self.updates.is_empty() && self.inserts.is_empty() && self.keyless.is_empty()
+    }
+}
+
+/// One key: the row before the group, the row now.
+#[derive(Debug)]
+struct Fate {
+    key: Key,
+    before: Option<Row>,
+    after: Option<Row>,
+}
+
+#[derive(Debug)]
+struct TableFold {
+    shape: ShapeId,
+    table: std::sync::Arc<Table>,
+    fates: Vec<Fate>,
+    fate_of: HashMap<Key, usize>,
+    keyless: Vec<Change>,
+}
+
+/// Folds changes as they come. Bounded by the limits of the group it belongs to.
+#[derive(Debug, Default)]
+pub struct NetEffect {
+    tables: Vec<TableFold>,
+    fold_of: HashMap<ShapeId, usize>,
+}
+
+impl NetEffect {
+    /// Adds the next change.
+    pub fn push(&mut self, tables: &Tables, change: Change) -> Result<(), FoldError> {
+        let shape = shape_of(&change);
+        let at = match self.fold_of.get(&shape) {
+            Some(at) => *at,
+            None => self.open(tables, shape)?,
+        };
+        self.tables[at].push(change)
+    }
+
+    fn open(&mut self, tables: &Tables, shape: ShapeId) -> Result<usize, FoldError> {
+        let table = tables.get(shape).ok_or(FoldError::UnknownShape { shape })?;
+        self.tables.push(TableFold {
+            shape,
+            table: std::sync::Arc::clone(table),
+            fates: Vec::new(),
+            fate_of: HashMap::new(),
+            keyless: Vec::new(),
+        });
+        self.fold_of.insert(shape, self.tables.len() - 1);
+        Ok(self.tables.len() - 1)
+    }
+
+    /// The effect per table, rows in key order where Rust knows it, else in the order of first touch.
+    #[must_use]
+    pub fn finish(self) -> Vec<TableEffect> {
+        self.tables.into_iter().map(TableFold::finish).collect()
+    }
+}
+
+fn shape_of(change: &Change) -> ShapeId {
+    match change {
+        Change::Insert { shape, .. } | Change::Update { shape, .. } | Change::Delete { shape, .. } => *shape,
+    }
+}
+
+impl TableFold {
+    fn push(&mut self, change: Change) -> Result<(), FoldError> {
+        if self.table.shape.key.is_none() {
+            self.keyless.push(change);
+            return Ok(());
+        }
+        match change {
+            Change::Insert { after, .. } => self.insert(self.key(&after)?, after),
+            Change::Delete { before, .. } => self.delete(self.key(&before)?, before),
+            Change::Update { before, after, .. } => {
+                let (old, new) = (self.key(&before)?, self.key(&after)?);
+                if old == new {
+                    self.update(old, before, after)
+                } else {
+                    self.delete(old, before)?;
+                    self.insert(new, after)
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, key: Key, row: Row) -> Result<(), FoldError> {
+        match self.fate_of.get(&key) {
+            None => self.begin(key, None, Some(row)),
+            Some(at) if self.fates[*at].after.is_none() => self.fates[*at].after = Some(row),
+            Some(_) => return Err(self.out_of_order("a change or delete", "a second insert")),
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, key: Key, before: Row, after: Row) -> Result<(), FoldError> {
+        match self.fate_of.get(&key) {
+            None => self.begin(key, Some(before), Some(after)),
+            Some(at) if self.fates[*at].after.is_some() => self.fates[*at].after = Some(after),
+            Some(_) => return Err(self.out_of_order("an insert", "a change after the delete")),
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, key: Key, row: Row) -> Result<(), FoldError> {
+        match self.fate_of.get(&key) {
+            None => self.begin(key, Some(row), None),
+            Some(at) if self.fates[*at].after.is_some() => self.fates[*at].after = None,
+            Some(_) => return Err(self.out_of_order("an insert", "a second delete")),
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, key: Key, before: Option<Row>, after: Option<Row>) {
+        self.fate_of.insert(key.clone(), self.fates.len());
+        self.fates.push(Fate { key, before, after });
+    }
+
+    fn key(&self, row: &Row) -> Result<Key, FoldError> {
+        let found = key_of(&self.table.shape, &self.table.layout, row);
+        let key = found.map_err(|reason| FoldError::BadRow {
+            table: self.table.shape.name.clone(),
+            reason,
+        })?;
+        Ok(key.expect("push asked for the key of a table that has one"))
+    }
+
+    fn out_of_order(&self, expected: &'static str, found: &'static str) -> FoldError {
+        FoldError::OutOfOrder {
+            table: self.table.shape.name.clone(),
+            expected,
+            found,
+        }
+    }
+
+    fn finish(mut self) -> TableEffect {
+        let shape = &self.table.shape;
+        if KeyOrder::of(shape) == KeyOrder::Rust {
+            self.fates.sort_by(|a, b| compare(shape, &a.key, &b.key));
+        }
+        let mut effect = TableEffect::new(self.shape);
+        effect.keyless = self.keyless;
+        for fate in self.fates {
+            match (fate.before, fate.after) {
+                (None, None) => {}
+                (Some(before), None) => effect.deletes.push(before),
+                (None, Some(after)) => effect.inserts.push(after),
+                (Some(before), Some(after)) if before == after => {}
+                (Some(before), Some(after)) => effect.updates.push((before, after)),
+            }
+        }
+        effect
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::shape::{Column, ColumnKind, RowKey, TableShape};
+
+    /// `t(id INT, v INT)` with key `id`.
+    pub(crate) fn shape_with_key() -> TableShape {
+        let column = |name: &str| Column {
+            name: name.into(),
+            kind: ColumnKind::Int {
+                bytes: 4,
+                unsigned: false,
+            },
+            is_nullable: false,
+            is_generated: false,
+            charset: None,
+            collation: None,
+        };
+        TableShape {
+            name: TableName {
+                schema: "s".into(),
+                table: "t".into(),
+            },
+            columns: vec![column("id"), column("v")],
+            key: Some(RowKey {
+                index: "PRIMARY".into(),
+                columns: vec![0],
+            }),
+            has_secondary_unique: false,
+            create_sql: String::new(),
+        }
+    }
+
+    /// A row of it.
+    pub(crate) fn row(id: i32, value: i32) -> Row {
+        let mut bytes = vec![0];
+        bytes.extend(id.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+        Row(bytes.into())
+    }
+
+    fn fold(changes: &[Change]) -> TableEffect {
+        let mut tables = Tables::default();
+        tables.set(ShapeId(0), shape_with_key());
+        let mut effect = NetEffect::default();
+        for change in changes {
+            effect.push(&tables, change.clone()).unwrap();
+        }
+        let folded = effect.finish().pop();
+        folded.unwrap_or_else(|| TableEffect::new(ShapeId(0)))
+    }
+
+    fn insert(id: i32, value: i32) -> Change {
+        Change::Insert {
+            shape: ShapeId(0),
+            after: row(id, value),
+        }
+    }
+
+    fn delete(id: i32, value: i32) -> Change {
+        Change::Delete {
+            shape: ShapeId(0),
+            before: row(id, value),
+        }
+    }
+
+    fn update(before: (i32, i32), after: (i32, i32)) -> Change {
+        Change::Update {
+            shape: ShapeId(0),
+            before: row(before.0, before.1),
+            after: row(after.0, after.1),
+        }
+    }
+
+    #[test]
+    fn an_insert_and_its_delete_are_nothing() {
+        assert!(fold(&[insert(1, 1), update((1, 1), (1, 2)), delete(1, 2)]).is_empty());
+    }
+
+    #[test]
+    fn a_delete_and_an_insert_of_one_key_are_an_update() {
+        assert_eq!(fold(&[delete(1, 1), insert(1, 2)]).updates, [(row(1, 1), row(1, 2))]);
+    }
+
+    #[test]
+    fn an_update_that_ends_where_it_began_is_nothing() {
+        assert!(fold(&[update((1, 1), (1, 2)), update((1, 2), (1, 1))]).is_empty());
+    }
+
+    #[test]
+    fn a_changed_key_is_a_delete_and_an_insert() {
+        let effect = fold(&[update((1, 1), (2, 1))]);
+        assert_eq!((effect.deletes, effect.inserts), (vec![row(1, 1)], vec![row(2, 1)]));
+    }
+
+    #[test]
+    fn two_inserts_of_one_key_are_refused() {
+        let mut tables = Tables::default();
+        tables.set(ShapeId(0), shape_with_key());
+        let mut effect = NetEffect::default();
+        effect.push(&tables, insert(1, 1)).unwrap();
+        assert!(matches!(
+            effect.push(&tables, insert(1, 2)),
+            Err(FoldError::OutOfOrder { .. })
+        ));
+    }
+
+    #[test]
+    fn a_table_without_key_keeps_the_order_of_the_source() {
+        let mut tables = Tables::default();
+        tables.set(
+            ShapeId(0),
+            TableShape {
+                key: None,
+                ..shape_with_key()
+            },
+        );
+        let mut effect = NetEffect::default();
+        let changes = [insert(1, 1), insert(1, 1), delete(1, 1)];
+        for change in &changes {
+            effect.push(&tables, change.clone()).unwrap();
+        }
+        assert_eq!(effect.finish()[0].keyless, changes);
+    }
+
+    type Model = BTreeMap<i32, i32>;
+
+    /// Turns arbitrary wishes into changes that are possible on the model, and carries them out on it.
+    fn carry_out(model: &mut Model, wishes: &[(u8, i32, i32)]) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for &(wish, id, value) in wishes {
+            match (wish % 4, model.get(&id).copied()) {
+                (_, None) => changes.push(insert(id, value)),
+                (0, Some(old)) => changes.push(delete(id, old)),
+                (1, Some(old)) if !model.contains_key(&(id + 1)) => {
+                    changes.push(update((id, old), (id + 1, value)));
+                    model.insert(id + 1, value);
+                }
+                (_, Some(old)) => changes.push(update((id, old), (id, value))),
+            }
+            match changes.last().unwrap() {
+                Change::Insert { .. } => drop(model.insert(id, value)),
+                Change::Delete { .. } => drop(model.remove(&id)),
+                Change::Update { after, .. } if *after == row(id, value) => drop(model.insert(id, value)),
+                Change::Update { .. } => drop(model.remove(&id)),
+            }
+        }
+        changes
+    }
+
+    fn read(row: &Row) -> (i32, i32) {
+        let number = |at: usize| i32::from_le_bytes(row.0[at..at + 4].try_into().unwrap());
+        (number(1), number(5))
+    }
+
+    fn apply(model: &mut Model, effect: &TableEffect) {
+        for before in &effect.deletes {
+            let (id, value) = read(before);
+            assert_eq!(model.remove(&id), Some(value), "a delete finds its row");
+        }
+        for (before, after) in &effect.updates {
+            let (id, value) = read(after);
+            assert_eq!(model.insert(id, value), Some(read(before).1), "an update finds its row");
+            assert_ne!(before, after);
+        }
+        for after in &effect.inserts {
+            let (id, value) = read(after);
+            assert_eq!(model.insert(id, value), None, "an insert finds no row");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_net_effect_is_the_effect_of_all_changes_one_by_one(
+            start in proptest::collection::btree_map(0..8, 0..4, 0..8),
+            wishes in proptest::collection::vec((any::<u8>(), 0..8, 0..4), 0..60),
+        ) {
+            let mut expected = start.clone();
+            let changes = carry_out(&mut expected, &wishes);
+            let mut found = start;
+            apply(&mut found, &fold(&changes));
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

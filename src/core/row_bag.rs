@@ -1,0 +1,104 @@
+//! Rows of a table without a key: a multiset, and how many bytes rows and changes weigh.
+//!
+//! Used by `core::copy_table`. A bag is in memory as a whole; its driver counts the bytes and gives up above the budget.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::core::change::{Change, Chunk, Key, Row};
+use crate::core::shape::ShapeId;
+
+/// Rows of one piece of a keyless table, in bytes: far below the frame limit of 16 MiB, large enough that its group pays.
+const KEYLESS_PIECE_BYTES: u64 = 4 << 20;
+
+/// A multiset of rows that keeps the order they came in, as far as it can.
+#[derive(Debug)]
+pub struct RowBag {
+    rows: Vec<Option<Row>>,
+    at: BTreeMap<Bytes, Vec<usize>>,
+}
+
+impl RowBag {
+    /// These rows.
+    #[must_use]
+    pub fn new(rows: Vec<Row>) -> Self {
+        let mut bag = Self {
+            rows: Vec::with_capacity(rows.len()),
+            at: BTreeMap::new(),
+        };
+        rows.into_iter().for_each(|row| bag.insert(row));
+        bag
+    }
+
+    fn insert(&mut self, row: Row) {
+        self.at.entry(row.0.clone()).or_default().push(self.rows.len());
+        self.rows.push(Some(row));
+    }
+
+    fn remove(&mut self, row: &Row) {
+        if let Some(at) = self.at.get_mut(&row.0).and_then(Vec::pop) {
+            self.rows[at] = None;
+        }
+    }
+
+    /// Applies one change; deleting a row that is not there does nothing.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Insert { after, .. } => self.insert(after),
+            Change::Delete { before, .. } => self.remove(&before),
+            Change::Update { before, after, .. } => {
+                self.remove(&before);
+                self.insert(after);
+            }
+        }
+    }
+
+    /// The rows that are left.
+    pub fn into_rows(self) -> impl Iterator<Item = Row> {
+        self.rows.into_iter().flatten()
+    }
+}
+
+/// Cuts a keyless table into chunks without borders; only the last one ends the copy, so a crash between them starts it anew.
+pub fn pieces(shape: ShapeId, rows: impl Iterator<Item = Row>) -> Vec<Chunk> {
+    let piece = |rows, is_last| Chunk {
+        shape,
+        low: None,
+        high: None,
+        rows,
+        is_last,
+    };
+    let (mut done, mut rest, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for row in rows {
+        if bytes >= KEYLESS_PIECE_BYTES {
+            done.push(piece(std::mem::take(&mut rest), false));
+            bytes = 0;
+        }
+        bytes += row_bytes(&row);
+        rest.push(row);
+    }
+    done.push(piece(rest, true));
+    done
+}
+
+/// Bytes a row occupies, with the share of the collections around it.
+#[must_use]
+pub fn row_bytes(row: &Row) -> u64 {
+    row.0.len() as u64 + 48
+}
+
+/// Bytes a key occupies, with the share of the collections around it.
+#[must_use]
+pub fn key_bytes(key: &Key) -> u64 {
+    key.0.iter().map(|value| value.len() as u64 + 24).sum::<u64>() + 48
+}
+
+/// Bytes the rows of a change occupy.
+#[must_use]
+pub fn change_bytes(change: &Change) -> u64 {
+    match change {
+        Change::Insert { after: row, .. } | Change::Delete { before: row, .. } => row_bytes(row),
+        Change::Update { before, after, .. } => row_bytes(before) + row_bytes(after),
+    }
+}

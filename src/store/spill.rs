@@ -1,1 +1,0 @@
-//! Segments for what does not fit in memory.
