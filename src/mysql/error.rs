@@ -90,10 +90,10 @@ pub enum Error {
     },
     /// Progress is not at the group before this one although the epoch is ours: the target was restored, or a bug.
     /// Nothing was committed; acquire again.
-    #[error("group {expected} found progress at another number")]
+    #[error("progress is not where epoch {held} left it")]
     WrongPredecessor {
-        /// The group that was to be committed.
-        expected: u64,
+        /// The epoch, which is still ours.
+        held: Epoch,
     },
     /// A row was missing, or there although it should not be. The group was rolled back.
     #[error("{table}: {expectation}, key {key}")]

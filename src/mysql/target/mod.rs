@@ -5,6 +5,7 @@ pub mod create;
 pub mod fence;
 pub mod literal;
 pub mod meta;
+pub mod packet;
 pub mod progress_store;
 pub mod statement;
 pub mod turn;
