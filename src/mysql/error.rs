@@ -123,6 +123,28 @@ pub enum Error {
         /// Whose, since when, and what to do.
         text: String,
     },
+    /// The binlog holds something that this version must not apply. Nothing of the transaction was committed; a person acts.
+    #[error("transaction {gtid} on the source: found {found}, expected {expected}")]
+    NotReplicable {
+        /// The transaction, `none` between two.
+        gtid: String,
+        /// What is there, with the statement's text.
+        found: String,
+        /// What can be applied.
+        expected: String,
+        /// What to do.
+        fix: String,
+    },
+    /// The binlog stream is damaged or lacks events. Nothing of the transaction was committed; read it again.
+    #[error("binlog stream of `{address}` at transaction {gtid}: {reason}")]
+    BrokenStream {
+        /// `host:port`.
+        address: String,
+        /// The open transaction, `none` between two.
+        gtid: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A row or shape cannot be read: a bug, or a row image that is not FULL.
     #[error("{table}: cannot read a row: {reason}")]
     BadRow {
@@ -139,7 +161,9 @@ impl Error {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Unreachable { .. } | Self::Secret { .. } => Disposition::Replace,
-            Self::Lost { .. } | Self::TimedOut { .. } | Self::WrongPredecessor { .. } => Disposition::Retry,
+            Self::Lost { .. } | Self::TimedOut { .. } | Self::WrongPredecessor { .. } | Self::BrokenStream { .. } => {
+                Disposition::Retry
+            }
             Self::Server { code, .. } => server_disposition(*code),
             Self::FenceLost { .. } => Disposition::Superseded,
             Self::Tls { .. }
@@ -147,6 +171,7 @@ impl Error {
             | Self::RowMismatch { .. }
             | Self::Unsuitable { .. }
             | Self::ForeignProgress { .. }
+            | Self::NotReplicable { .. }
             | Self::BadRow { .. } => Disposition::Fatal,
         }
     }
@@ -199,6 +224,8 @@ impl Error {
             Self::Unsuitable { .. } => "PEER1315",
             Self::ForeignProgress { .. } => "PEER1316",
             Self::BadRow { .. } => "PEER1317",
+            Self::NotReplicable { .. } => "PEER1318",
+            Self::BrokenStream { .. } => "PEER1319",
         }
     }
 
@@ -212,13 +239,17 @@ impl Error {
             | Self::Server { address, .. }
             | Self::Secret { address, .. }
             | Self::Tls { address, .. }
-            | Self::Unexpected { address, .. } => format!("database {address}"),
+            | Self::Unexpected { address, .. }
+            | Self::BrokenStream { address, .. } => format!("database {address}"),
             Self::FenceLost { .. } | Self::WrongPredecessor { .. } | Self::ForeignProgress { .. } => "target".into(),
             Self::RowMismatch { table, .. } | Self::BadRow { table, .. } => format!("table {table}"),
             Self::Unsuitable { object, .. } => object.clone(),
+            Self::NotReplicable { gtid, .. } => format!("transaction {gtid}"),
         };
         let (found, expected) = match self {
-            Self::Unsuitable { found, expected, .. } => (found.clone(), expected.clone()),
+            Self::Unsuitable { found, expected, .. } | Self::NotReplicable { found, expected, .. } => {
+                (found.clone(), expected.clone())
+            }
             other => (other.to_string(), String::new()),
         };
         Fault::new(self.code(), object, found, expected, self.fix())
@@ -245,7 +276,8 @@ impl Error {
                 "somebody else writes to the target, or the job was resumed on a target that was changed: compare the row on both sides, put it right, then `peer restart`"
                     .into()
             }
-            Self::Unsuitable { fix, .. } => fix.clone(),
+            Self::Unsuitable { fix, .. } | Self::NotReplicable { fix, .. } => fix.clone(),
+            Self::BrokenStream { .. } => "nothing: it is read again; if it stays, the binlog file on the source is damaged".into(),
             Self::ForeignProgress { .. } => "adopt it, or forget it with `peer purge --target`".into(),
         }
     }

@@ -275,7 +275,8 @@ fn read_secret(secret: &Secret) -> Result<String, String> {
     }
 }
 
-fn classify(address: &str, operation: &'static str, error: mysql_async::Error) -> Error {
+/// Turns a driver error into ours.
+pub(super) fn classify(address: &str, operation: &'static str, error: mysql_async::Error) -> Error {
     let address = address.to_owned();
     match error {
         mysql_async::Error::Server(error) => Error::Server {

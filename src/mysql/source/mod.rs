@@ -1,13 +1,14 @@
 //! Reading a source: stream, decode, snapshot.
 
+mod assembler;
 pub mod canonical;
 pub mod chunk_reader;
-pub mod event;
+mod event;
 pub mod heartbeat;
 pub mod inspect;
 pub mod key_literal;
 pub mod key_oracle;
 pub mod key_range;
 pub mod reader;
-pub mod rows_event;
-pub mod table_map;
+mod rows_event;
+mod table_map;

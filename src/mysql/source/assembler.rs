@@ -1,0 +1,520 @@
+//! Events to transactions: what opens one, what is in it, what closes it, and what this version refuses.
+//!
+//! Fed by the reader with one event after the other; gives at most one `ReaderEvent` for each. Synchronous: no IO. A GTID
+//! event while a transaction is open means that events were lost: nothing is committed then, the stream is read again.
+
+use mysql_common::binlog::events::{BinlogEventHeader, Event};
+
+use crate::core::change::{BinlogPosition, Change};
+use crate::core::ddl_scope::{ReplicatedNames, Touch};
+use crate::core::gtid_set::Gtid;
+use crate::mysql::error::Error;
+use crate::mysql::source::event::{self, Damaged, FLAG_IGNORABLE, Query, Verb, kind};
+use crate::mysql::source::rows_event::{self, RowsError, TABLE_ID_NONE};
+use crate::mysql::source::table_map::{MapError, Scope, TableMaps, table_id};
+
+/// Largest compressed transaction once inflated. The driver inflates it as a whole, so this bounds memory from the second
+/// such transaction on, not the first; 64 MiB is a guess at four times the link's frame limit.
+const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
+
+/// What the source's binlog says, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReaderEvent {
+    /// A transaction begins.
+    Begin {
+        /// Its id.
+        gtid: Gtid,
+        /// The largest `sequence_number` it depends on, within its binlog file.
+        last_committed: i64,
+        /// Its own number within its binlog file.
+        sequence_number: i64,
+        /// Original commit time, microseconds since the epoch.
+        commit_us: u64,
+    },
+    /// The next changes of the open transaction, in scope, never empty: those of one rows event, 8 KiB unless one row is
+    /// larger or the server's `binlog_row_event_max_size` is.
+    Changes(Vec<Change>),
+    /// The open transaction ends. Without `Changes` before, nothing in it concerns the scope.
+    Commit {
+        /// Its end.
+        position: BinlogPosition,
+    },
+    /// Everything up to here was delivered. Only between transactions: from heartbeats and rotations.
+    Position {
+        /// Where.
+        position: BinlogPosition,
+    },
+}
+
+/// The transaction that is being read.
+#[derive(Debug)]
+struct Open {
+    gtid: Gtid,
+    /// BEGIN was seen: statements do not close it.
+    is_in_body: bool,
+    has_changes: bool,
+}
+
+/// The state between events.
+#[derive(Debug)]
+pub(super) struct Assembler {
+    address: String,
+    scope: Scope,
+    names: ReplicatedNames,
+    maps: TableMaps,
+    file: String,
+    open: Option<Open>,
+    /// Bytes of inner events that are still to come of a compressed transaction.
+    payload_left: u64,
+    /// End of the event that holds them; they have no position themselves.
+    payload_end: u64,
+}
+
+type Step = Result<Option<ReaderEvent>, Error>;
+
+impl Assembler {
+    pub fn new(address: String, scope: Scope) -> Self {
+        let names = ReplicatedNames::new(scope.names());
+        let (maps, file) = (TableMaps::default(), String::new());
+        Self {
+            address,
+            scope,
+            names,
+            maps,
+            file,
+            open: None,
+            payload_left: 0,
+            payload_end: 0,
+        }
+    }
+
+    /// Takes the next event of the stream.
+    pub fn take(&mut self, event: &Event) -> Step {
+        let header = event.header();
+        let is_inner = self.payload_left > 0;
+        if is_inner {
+            self.take_from_payload(header.event_type_raw(), event.data().len())?;
+        } else if header.log_pos() != 0 {
+            event::verify_checksum(event).map_err(|error| self.damaged(error))?;
+        }
+        let end = if is_inner {
+            self.payload_end
+        } else {
+            u64::from(header.log_pos())
+        };
+        let body = event.data();
+        match header.event_type_raw() {
+            kind::GTID | kind::TAGGED_GTID => self.begin(event),
+            kind::TABLE_MAP => self.table_map(body),
+            kind::WRITE_ROWS_V1..=kind::DELETE_ROWS_V1 | kind::WRITE_ROWS..=kind::DELETE_ROWS | kind::PARTIAL_UPDATE_ROWS => {
+                self.rows(header.event_type_raw(), body)
+            }
+            kind::XID => self.commit(end),
+            kind::QUERY => self.query(body, end),
+            kind::ROTATE => self.rotate(body, header.log_pos() != 0),
+            kind::HEARTBEAT => Ok(self.heartbeat(body, end)),
+            kind::TRANSACTION_PAYLOAD => self.payload(body, end),
+            other => self.other(other, header.flags_raw()),
+        }
+    }
+
+    fn begin(&mut self, event: &Event) -> Step {
+        if let Some(open) = &self.open {
+            let reason = format!("transaction {} was not closed before the next began", open.gtid);
+            return Err(self.broken(reason));
+        }
+        let head = event::transaction_head(event).map_err(|error| self.damaged(error))?;
+        self.open = Some(Open {
+            gtid: head.gtid.clone(),
+            is_in_body: false,
+            has_changes: false,
+        });
+        Ok(Some(ReaderEvent::Begin {
+            gtid: head.gtid,
+            last_committed: head.last_committed,
+            sequence_number: head.sequence_number,
+            commit_us: head.commit_us,
+        }))
+    }
+
+    fn table_map(&mut self, body: &[u8]) -> Step {
+        match self.maps.learn(&self.scope, body) {
+            Ok(()) => Ok(None),
+            Err(MapError::Damaged(error)) => Err(self.damaged(error)),
+            Err(MapError::Misfit { object, found, expected }) => Err(self.refused(
+                format!("{object}: {found}"),
+                expected,
+                "the table was changed while the job was not looking: copy it again with a new job",
+            )),
+        }
+    }
+
+    fn rows(&mut self, event_kind: u8, body: &[u8]) -> Step {
+        let id = table_id(body).map_err(|error| self.damaged(error))?;
+        if id == TABLE_ID_NONE {
+            return Ok(None);
+        }
+        let Some(table) = self.maps.table(id) else {
+            return Err(self.broken(format!("rows of table id {id}, which no table map named")));
+        };
+        let Some(table) = table else { return Ok(None) };
+        let name = &table.shape.name;
+        if event_kind == kind::PARTIAL_UPDATE_ROWS {
+            let fix = "set binlog_row_value_options = '' on the source, then copy the tables again";
+            return Err(self.refused(format!("a partial JSON update of {name}"), "whole rows", fix));
+        }
+        let changes = match rows_event::changes(event_kind, body, table) {
+            Ok(changes) => changes,
+            Err(error @ RowsError::PartialImage { .. }) => {
+                let fix = "set binlog_row_image = FULL on the source for all sessions, then copy the tables again";
+                return Err(self.refused(format!("{name}: {error}"), "binlog_row_image = FULL", fix));
+            }
+            Err(error) => return Err(self.broken(format!("{name}: {error}"))),
+        };
+        let Some(open) = &mut self.open else {
+            return Err(self.broken("rows outside of a transaction"));
+        };
+        open.has_changes |= !changes.is_empty();
+        Ok((!changes.is_empty()).then_some(ReaderEvent::Changes(changes)))
+    }
+
+    fn commit(&mut self, end: u64) -> Step {
+        if self.open.take().is_none() {
+            return Err(self.broken("the end of a transaction that did not begin"));
+        }
+        Ok(Some(ReaderEvent::Commit {
+            position: self.position(end),
+        }))
+    }
+
+    fn query(&mut self, body: &[u8], end: u64) -> Step {
+        let query = Query::read(body).map_err(|error| self.damaged(error))?;
+        let Some(open) = &mut self.open else {
+            return Err(self.broken(format!("a statement outside of a transaction: `{}`", query.excerpt())));
+        };
+        let has_changes = open.has_changes;
+        match Verb::of(query.text) {
+            Verb::Begin => {
+                open.is_in_body = true;
+                Ok(None)
+            }
+            Verb::Commit => self.commit(end),
+            Verb::Rollback if !has_changes => self.commit(end),
+            Verb::RollbackTo if !has_changes => Ok(None),
+            Verb::Savepoint => Ok(None),
+            Verb::Rollback | Verb::RollbackTo => Err(self.refused(
+                format!("`{}` after changes of replicated tables", query.excerpt()),
+                "a transaction of transactional tables only",
+                "convert the tables this transaction wrote to InnoDB, then copy the replicated tables again",
+            )),
+            Verb::Xa => Err(self.refused(
+                format!("an XA transaction, `{}`", query.excerpt()),
+                "no XA",
+                "this version cannot replicate XA: end the use of XA on this server, then copy the tables again",
+            )),
+            Verb::Other => self.statement(&query, end),
+        }
+    }
+
+    /// A statement that is neither the frame of a transaction nor about one.
+    fn statement(&mut self, query: &Query<'_>, end: u64) -> Step {
+        let (what, fix) = match self.names.touched_by(query.text, &query.schema) {
+            Touch::No if self.open.as_ref().is_some_and(|open| open.is_in_body) => return Ok(None),
+            Touch::No => return self.commit(end),
+            Touch::Definition => (
+                "a definition change of a replicated table",
+                "this version cannot replicate DDL: change the target in the same way and copy the tables again with a new job",
+            ),
+            Touch::Rows => (
+                "a change in statement format",
+                "set binlog_format = ROW for all sessions of the source, then copy the tables again",
+            ),
+            Touch::Unclear => (
+                "a statement that is not understood",
+                "make sure it does not concern the tables, then copy them again with a new job",
+            ),
+        };
+        let found = format!("{what}, `{}` in schema `{}`", query.excerpt(), query.schema);
+        Err(self.refused(found, "row changes only", fix))
+    }
+
+    fn rotate(&mut self, body: &[u8], is_real: bool) -> Step {
+        let (offset, file) = event::rotation(body).map_err(|error| self.damaged(error))?;
+        self.file = file;
+        if is_real {
+            self.maps.clear();
+        }
+        Ok(self.is_between().then(|| ReaderEvent::Position {
+            position: self.position(offset),
+        }))
+    }
+
+    fn heartbeat(&mut self, body: &[u8], end: u64) -> Option<ReaderEvent> {
+        if !body.is_empty() && self.file.as_bytes() != body {
+            self.file = String::from_utf8_lossy(body).into_owned();
+        }
+        self.is_between().then(|| ReaderEvent::Position {
+            position: self.position(end),
+        })
+    }
+
+    fn payload(&mut self, body: &[u8], end: u64) -> Step {
+        let inflated = event::payload_bytes(body).map_err(|error| self.damaged(error))?;
+        if inflated > PAYLOAD_BYTES_MAX {
+            return Err(self.refused(
+                format!("a compressed transaction of {inflated} bytes"),
+                format!("at most {PAYLOAD_BYTES_MAX} bytes once inflated"),
+                "split the transaction or set binlog_transaction_compression = OFF for it, then copy the tables again",
+            ));
+        }
+        (self.payload_left, self.payload_end) = (inflated, end);
+        Ok(None)
+    }
+
+    /// The driver delivers the inflated events next; when it could not inflate them it silently delivers none.
+    fn take_from_payload(&mut self, event_kind: u8, body_bytes: usize) -> Result<(), Error> {
+        let is_outer = matches!(
+            event_kind,
+            kind::GTID
+                | kind::TAGGED_GTID
+                | kind::ANONYMOUS_GTID
+                | kind::ROTATE
+                | kind::HEARTBEAT
+                | kind::HEARTBEAT_V2
+                | kind::FORMAT_DESCRIPTION
+                | kind::STOP
+                | kind::TRANSACTION_PAYLOAD
+        );
+        let event_bytes = (BinlogEventHeader::LEN + body_bytes) as u64;
+        match self.payload_left.checked_sub(event_bytes) {
+            Some(left) if !is_outer => {
+                self.payload_left = left;
+                Ok(())
+            }
+            _ => Err(self.broken("a compressed transaction could not be inflated")),
+        }
+    }
+
+    fn other(&self, event_kind: u8, flags: u16) -> Step {
+        match event_kind {
+            kind::FORMAT_DESCRIPTION
+            | kind::PREVIOUS_GTIDS
+            | kind::ROWS_QUERY
+            | kind::STOP
+            | kind::IGNORABLE
+            | kind::HEARTBEAT_V2 => Ok(None),
+            // They only matter to a statement, which is judged when it comes.
+            kind::INTVAR | kind::RAND | kind::USER_VAR | kind::BEGIN_LOAD_QUERY => Ok(None),
+            // Group replication: its own bookkeeping.
+            kind::TRANSACTION_CONTEXT | kind::VIEW_CHANGE => Ok(None),
+            kind::EXECUTE_LOAD_QUERY => Err(self.refused(
+                "LOAD DATA in statement format",
+                "row changes only",
+                "set binlog_format = ROW for all sessions of the source, then copy the tables again",
+            )),
+            kind::ANONYMOUS_GTID => Err(self.refused(
+                "a transaction without GTID",
+                "gtid_mode = ON",
+                "set gtid_mode = ON on the source, then copy the tables again",
+            )),
+            kind::XA_PREPARE => Err(self.refused(
+                "a prepared XA transaction",
+                "no XA",
+                "this version cannot replicate XA: end the use of XA on this server, then copy the tables again",
+            )),
+            kind::INCIDENT => Err(self.refused(
+                "an incident: the source says that its binlog lacks events",
+                "a complete binlog",
+                "copy the tables again with a new job",
+            )),
+            _ if flags & FLAG_IGNORABLE != 0 => Ok(None),
+            unknown => Err(self.refused(
+                format!("an event of unknown type {unknown}"),
+                "events of MySQL 5.7 to 9.7",
+                "report the version of the source",
+            )),
+        }
+    }
+
+    fn is_between(&self) -> bool {
+        self.open.is_none()
+    }
+
+    fn position(&self, offset: u64) -> BinlogPosition {
+        BinlogPosition {
+            file: self.file.clone(),
+            offset,
+        }
+    }
+
+    fn transaction(&self) -> String {
+        self.open.as_ref().map_or_else(|| "none".into(), |open| open.gtid.to_string())
+    }
+
+    fn damaged(&self, error: Damaged) -> Error {
+        self.broken(error.to_string())
+    }
+
+    fn broken(&self, reason: impl Into<String>) -> Error {
+        Error::BrokenStream {
+            address: self.address.clone(),
+            gtid: self.transaction(),
+            reason: reason.into(),
+        }
+    }
+
+    fn refused(&self, found: impl Into<String>, expected: impl Into<String>, fix: &str) -> Error {
+        Error::NotReplicable {
+            gtid: self.transaction(),
+            found: found.into(),
+            expected: expected.into(),
+            fix: fix.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mysql_common::binlog::consts::BinlogVersion;
+    use mysql_common::binlog::events::FormatDescriptionEvent;
+
+    use super::*;
+    use crate::core::disposition::Disposition;
+    use crate::core::row::tests::shape;
+    use crate::core::shape::{ColumnKind, ShapeId};
+
+    const UUID: [u8; 16] = [0x11; 16];
+
+    fn event(event_kind: u8, flags: u16, log_pos: u32, body: &[u8]) -> Event {
+        let size = u32::try_from(19 + body.len()).unwrap();
+        let mut bytes = vec![0, 0, 0, 0, event_kind, 1, 0, 0, 0];
+        bytes.extend_from_slice(&size.to_le_bytes());
+        bytes.extend_from_slice(&log_pos.to_le_bytes());
+        bytes.extend_from_slice(&flags.to_le_bytes());
+        bytes.extend_from_slice(body);
+        Event::read(&FormatDescriptionEvent::new(BinlogVersion::Version4), &bytes[..]).unwrap()
+    }
+
+    fn gtid(number: u64) -> Event {
+        let mut body = vec![0];
+        body.extend_from_slice(&UUID);
+        body.extend_from_slice(&number.to_le_bytes());
+        body.push(2);
+        body.extend_from_slice(&4u64.to_le_bytes());
+        body.extend_from_slice(&5u64.to_le_bytes());
+        event(kind::GTID, 0, 100, &body)
+    }
+
+    fn query(schema: &str, text: &str) -> Event {
+        let mut body = vec![0; 8];
+        body.push(u8::try_from(schema.len()).unwrap());
+        body.extend_from_slice(&[0; 4]);
+        body.extend_from_slice(schema.as_bytes());
+        body.push(0);
+        body.extend_from_slice(text.as_bytes());
+        event(kind::QUERY, 0, 200, &body)
+    }
+
+    fn assembler() -> Assembler {
+        let table = shape(
+            vec![ColumnKind::Int {
+                bytes: 1,
+                unsigned: false,
+            }],
+            1,
+        );
+        Assembler::new("h:1".into(), Scope::new(vec![(ShapeId(0), table)]))
+    }
+
+    fn refusal(events: &[Event]) -> Error {
+        let mut assembler = assembler();
+        events
+            .iter()
+            .find_map(|event| assembler.take(event).err())
+            .expect("one of the events is refused")
+    }
+
+    #[test]
+    fn a_transaction_elsewhere_begins_and_commits_and_nothing_more() {
+        let mut assembler = assembler();
+        assert!(matches!(
+            assembler.take(&gtid(1)),
+            Ok(Some(ReaderEvent::Begin {
+                last_committed: 4,
+                sequence_number: 5,
+                ..
+            }))
+        ));
+        assert!(matches!(assembler.take(&query("", "BEGIN")), Ok(None)));
+        assert!(matches!(assembler.take(&query("x", "INSERT INTO y VALUES (1)")), Ok(None)));
+        assert!(
+            matches!(assembler.take(&event(kind::XID, 0, 300, &[0; 8])), Ok(Some(ReaderEvent::Commit { position })) if position.offset == 300)
+        );
+        assert!(assembler.take(&gtid(2)).unwrap().is_some());
+        assert!(matches!(
+            assembler.take(&query("x", "CREATE TABLE y (a INT)")),
+            Ok(Some(ReaderEvent::Commit { .. }))
+        ));
+    }
+
+    #[test]
+    fn a_transaction_that_is_not_closed_is_noticed_at_the_next() {
+        let error = refusal(&[gtid(1), query("", "BEGIN"), gtid(2)]);
+        assert!(
+            error.to_string().contains("11111111-1111-1111-1111-111111111111:1"),
+            "{error}"
+        );
+        assert_eq!(error.disposition(), Disposition::Retry);
+    }
+
+    #[test]
+    fn what_cannot_be_replicated_is_refused_with_its_gtid_and_text() {
+        for (statement, word) in [
+            ("ALTER TABLE s.t ADD c INT", "definition"),
+            ("UPDATE s.t SET c0 = 1", "statement format"),
+            ("XA START X'01',X'',1", "XA"),
+            ("FROBNICATE", "not understood"),
+        ] {
+            let error = refusal(&[gtid(7), query("", statement)]);
+            let text = error.to_string();
+            assert!(
+                text.contains(word) && text.contains(":7") && text.contains(statement),
+                "{text}"
+            );
+            assert_eq!(error.disposition(), Disposition::Fatal);
+        }
+        for event_kind in [kind::XA_PREPARE, kind::EXECUTE_LOAD_QUERY, kind::INCIDENT, 77] {
+            assert_eq!(
+                refusal(&[gtid(1), event(event_kind, 0, 0, &[])]).disposition(),
+                Disposition::Fatal,
+                "{event_kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_event_with_the_ignorable_flag_is_passed_over() {
+        assert!(matches!(assembler().take(&event(77, FLAG_IGNORABLE, 0, &[])), Ok(None)));
+    }
+
+    #[test]
+    fn a_payload_that_the_driver_dropped_is_noticed() {
+        let payload = event(kind::TRANSACTION_PAYLOAD, 0, 500, &[2, 1, 0, 3, 1, 60, 0]);
+        let error = refusal(&[gtid(1), payload, gtid(2)]);
+        assert!(error.to_string().contains("inflated"), "{error}");
+        let large = event(kind::TRANSACTION_PAYLOAD, 0, 500, &[3, 9, 0xfe, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
+        assert_eq!(refusal(&[gtid(1), large]).disposition(), Disposition::Fatal);
+    }
+
+    #[test]
+    fn an_idle_source_reports_its_position_between_transactions_only() {
+        let mut assembler = assembler();
+        let beat = event(kind::HEARTBEAT, 0, 0, b"binlog.000007");
+        let Ok(Some(ReaderEvent::Position { position })) = assembler.take(&beat) else {
+            panic!("no position")
+        };
+        assert_eq!(position.file, "binlog.000007");
+        assembler.take(&gtid(1)).unwrap();
+        assert!(matches!(assembler.take(&beat), Ok(None)));
+    }
+}
