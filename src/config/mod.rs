@@ -1,6 +1,10 @@
 //! Layer 1: what the files say, checked, as valid values.
 
 pub mod cluster;
-pub mod fault_list;
+mod cluster_rules;
+mod document;
+mod fault_list;
 pub mod flags;
 pub mod job;
+mod job_endpoint;
+mod job_later;

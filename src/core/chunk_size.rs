@@ -40,16 +40,22 @@ impl ChunkSize {
             self.rows.saturating_mul(2)
         } else {
             let scaled = u128::from(self.rows) * AIM.as_micros() / took.as_micros().max(1);
-            u64::try_from(scaled).unwrap_or(u64::MAX).clamp(self.rows / 2, self.rows.saturating_mul(2))
+            u64::try_from(scaled)
+                .unwrap_or(u64::MAX)
+                .clamp(self.rows / 2, self.rows.saturating_mul(2))
         };
         let row_bytes = if rows == 0 { 1 } else { (bytes / rows).max(1) };
-        Self { rows: by_time.min(BYTES_AIM / row_bytes).clamp(1, ROWS_MAX) }
+        Self {
+            rows: by_time.min(BYTES_AIM / row_bytes).clamp(1, ROWS_MAX),
+        }
     }
 
     /// The size after a chunk that did not fit into memory.
     #[must_use]
     pub fn halved(self) -> Self {
-        Self { rows: (self.rows / 2).max(1) }
+        Self {
+            rows: (self.rows / 2).max(1),
+        }
     }
 }
 

@@ -84,7 +84,10 @@ impl ChunkReader {
     /// # Errors
     /// The database cannot be reached or refuses the session's settings.
     pub async fn open(spec: &DatabaseSpec) -> Result<Self, Error> {
-        Ok(Self { spec: spec.clone(), session: connect(spec).await? })
+        Ok(Self {
+            spec: spec.clone(),
+            session: connect(spec).await?,
+        })
     }
 
     /// The server this connection reads.
@@ -112,7 +115,10 @@ impl ChunkReader {
             conn.exec_first::<mysql_async::Row, _, _>(sql, ()).await
         });
         let values = row.await?.map(mysql_async::Row::unwrap);
-        values.map(|values| encode_key(shape, key, &values)).transpose().map_err(|error| bad_row(shape, &error))
+        values
+            .map(|values| encode_key(shape, key, &values))
+            .transpose()
+            .map_err(|error| bad_row(shape, &error))
     }
 
     /// Step 4: waits until everything in `executed` is visible.
@@ -132,7 +138,9 @@ impl ChunkReader {
     /// # Errors
     /// The connection failed or the rows do not fit the shape; a changed definition is an outcome.
     pub async fn read(&mut self, shape: &TableShape, range: &Range, bytes_max: u64) -> Result<ReadOutcome, Error> {
-        let Some(key) = &shape.key else { return self.read_keyless(shape, bytes_max, false).await };
+        let Some(key) = &shape.key else {
+            return self.read_keyless(shape, bytes_max, false).await;
+        };
         self.begin_view().await?;
         let rows = match self.select_range(shape, key, range, bytes_max).await? {
             Selected::Rows(rows) => rows,
@@ -141,7 +149,11 @@ impl ChunkReader {
         };
         self.end_view().await?;
         let high_mark = self.high_mark().await?;
-        Ok(ReadOutcome::Rows(ReadRows { rows, high_mark, is_locked: false }))
+        Ok(ReadOutcome::Rows(ReadRows {
+            rows,
+            high_mark,
+            is_locked: false,
+        }))
     }
 
     /// Step 13: the whole table; the mark is taken right after the view was opened, with writers locked out when `is_locked`.
@@ -163,7 +175,11 @@ impl ChunkReader {
             Selected::Void => return Ok(ReadOutcome::Void),
         };
         self.end_view().await?;
-        Ok(ReadOutcome::Rows(ReadRows { rows, high_mark, is_locked }))
+        Ok(ReadOutcome::Rows(ReadRows {
+            rows,
+            high_mark,
+            is_locked,
+        }))
     }
 
     /// Opens a consistent view.
@@ -171,7 +187,10 @@ impl ChunkReader {
     /// # Errors
     /// The connection failed.
     pub async fn begin_view(&mut self) -> Result<(), Error> {
-        self.session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map(drop)
+        self.session
+            .execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            .await
+            .map(drop)
     }
 
     /// Rows of the range as the view shows them.
@@ -253,8 +272,12 @@ impl ChunkReader {
 
     async fn lock(&self, shape: &TableShape) -> Result<Session, Error> {
         let mut session = Session::connect(&self.spec).await?;
-        session.execute(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
-        session.execute(format!("LOCK TABLES {} READ", quote::table(&shape.name))).await?;
+        session
+            .execute(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}"))
+            .await?;
+        session
+            .execute(format!("LOCK TABLES {} READ", quote::table(&shape.name)))
+            .await?;
         Ok(session)
     }
 }
@@ -271,11 +294,18 @@ async fn connect(spec: &DatabaseSpec) -> Result<Session, Error> {
 /// The server has no binlog, or the account may not see it.
 pub async fn binlog_end(session: &mut Session) -> Result<BinlogPosition, Error> {
     // Servers before 8.2 know only the old name, servers from 8.4 on only the new one.
-    let sql = if is_before_8_2(session.version()) { "SHOW MASTER STATUS" } else { "SHOW BINARY LOG STATUS" };
+    let sql = if is_before_8_2(session.version()) {
+        "SHOW MASTER STATUS"
+    } else {
+        "SHOW BINARY LOG STATUS"
+    };
     let mut row = session.first::<mysql_async::Row>(sql).await?;
     let position = row.as_mut().and_then(|row| {
         let file = row.take_opt::<String, _>(0)?.ok()?;
-        Some(BinlogPosition { file, offset: row.take_opt::<u64, _>(1)?.ok()? })
+        Some(BinlogPosition {
+            file,
+            offset: row.take_opt::<u64, _>(1)?.ok()?,
+        })
     });
     position.ok_or_else(|| Error::Unsuitable {
         object: session.address().to_owned(),
@@ -292,9 +322,16 @@ fn is_before_8_2(version: &str) -> bool {
 
 /// The table, read through its key's index: another index could give another order of equal collation weights.
 fn indexed(shape: &TableShape, key: &RowKey) -> String {
-    format!("{} FORCE INDEX ({})", quote::table(&shape.name), quote::identifier(&key.index))
+    format!(
+        "{} FORCE INDEX ({})",
+        quote::table(&shape.name),
+        quote::identifier(&key.index)
+    )
 }
 
 fn bad_row(shape: &TableShape, error: &CanonicalError) -> Error {
-    Error::BadRow { table: shape.name.to_string(), reason: error.to_string() }
+    Error::BadRow {
+        table: shape.name.to_string(),
+        reason: error.to_string(),
+    }
 }

@@ -13,7 +13,10 @@ use crate::mysql::quote;
 /// # Errors
 /// The bytes are no value of the column, or its type cannot be part of a key.
 pub fn literal(table: &TableName, column: &Column, bytes: &[u8]) -> Result<String, Error> {
-    let bad = |reason: String| Error::BadRow { table: table.to_string(), reason: format!("key column `{}`: {reason}", column.name) };
+    let bad = |reason: String| Error::BadRow {
+        table: table.to_string(),
+        reason: format!("key column `{}`: {reason}", column.name),
+    };
     let value = Value::decode(&column.kind, bytes).map_err(|error| bad(error.to_string()))?;
     Ok(match value {
         Value::Int(value) => value.to_string(),
@@ -26,13 +29,23 @@ pub fn literal(table: &TableName, column: &Column, bytes: &[u8]) -> Result<Strin
         // As four digits: a number below 100 would be read as a year of the last or this century.
         Value::Year(year) => format!("'{year:04}'"),
         Value::Date(date) => format!("'{}'", date_text(&date)),
-        Value::DateTime(at) => format!("'{} {:02}:{:02}:{:02}.{:06}'", date_text(&at), at.hours, at.minutes, at.seconds, at.micros),
+        Value::DateTime(at) => format!(
+            "'{} {:02}:{:02}:{:02}.{:06}'",
+            date_text(&at),
+            at.hours,
+            at.minutes,
+            at.seconds,
+            at.micros
+        ),
         // Zero is the zero date, not 1970.
         Value::Timestamp { seconds: 0, .. } => "'0000-00-00 00:00:00'".into(),
         Value::Timestamp { seconds, micros } => format!("FROM_UNIXTIME({seconds}.{micros:06})"),
         Value::Time(time) => {
             let sign = if time.is_negative { "-" } else { "" };
-            format!("TIME'{sign}{:02}:{:02}:{:02}.{:06}'", time.hours, time.minutes, time.seconds, time.micros)
+            format!(
+                "TIME'{sign}{:02}:{:02}:{:02}.{:06}'",
+                time.hours, time.minutes, time.seconds, time.micros
+            )
         }
         Value::Text(bytes) => text(column, bytes),
         Value::Bytes(bytes) => hex(&bytes),
@@ -73,13 +86,19 @@ mod tests {
             charset: is_text.then(|| "latin1".into()),
             collation: is_text.then(|| "latin1_swedish_ci".into()),
         };
-        let table = TableName { schema: "s".into(), table: "t".into() };
+        let table = TableName {
+            schema: "s".into(),
+            table: "t".into(),
+        };
         literal(&table, &column, bytes).expect("a literal")
     }
 
     #[test]
     fn text_keeps_its_bytes_and_its_collation() {
-        assert_eq!(of(ColumnKind::VarChar { bytes_max: 9 }, b"\xe4b"), "_latin1 x'e462' COLLATE latin1_swedish_ci");
+        assert_eq!(
+            of(ColumnKind::VarChar { bytes_max: 9 }, b"\xe4b"),
+            "_latin1 x'e462' COLLATE latin1_swedish_ci"
+        );
     }
 
     #[test]
@@ -89,10 +108,22 @@ mod tests {
 
     #[test]
     fn numbers_and_moments_are_exact() {
-        assert_eq!(of(ColumnKind::Int { bytes: 3, unsigned: false }, &[0xFF, 0xFF, 0xFF]), "-1");
+        assert_eq!(
+            of(
+                ColumnKind::Int {
+                    bytes: 3,
+                    unsigned: false
+                },
+                &[0xFF, 0xFF, 0xFF]
+            ),
+            "-1"
+        );
         assert_eq!(of(ColumnKind::Double, &0.1_f64.to_le_bytes()), "1e-1");
         assert_eq!(of(ColumnKind::Year, &[0]), "'0000'");
         assert_eq!(of(ColumnKind::Timestamp { fsp: 0 }, &[0, 0, 0, 0]), "'0000-00-00 00:00:00'");
-        assert_eq!(of(ColumnKind::Timestamp { fsp: 0 }, &[0, 0, 1, 0]), "FROM_UNIXTIME(256.000000)");
+        assert_eq!(
+            of(ColumnKind::Timestamp { fsp: 0 }, &[0, 0, 1, 0]),
+            "FROM_UNIXTIME(256.000000)"
+        );
     }
 }

@@ -35,7 +35,10 @@ impl KeyAnswers {
 
     fn put(&mut self, table: &TableName, question: &Question, answer: bool) {
         let answers = self.by_table.entry(table.clone()).or_default();
-        if answers.insert((question.key.clone(), question.border.clone()), answer).is_none() {
+        if answers
+            .insert((question.key.clone(), question.border.clone()), answer)
+            .is_none()
+        {
             self.count += 1;
         }
     }
@@ -45,9 +48,9 @@ impl BorderOrder for KeyAnswers {
     fn is_at_most(&self, shape: &TableShape, key: &Key, border: &Key) -> bool {
         match KeyOrder::of(shape) {
             KeyOrder::Rust => compare(shape, key, border).is_le(),
-            KeyOrder::Server => {
-                self.get(&shape.name, key, border).expect("the merger asks every question of a change before it is placed")
-            }
+            KeyOrder::Server => self
+                .get(&shape.name, key, border)
+                .expect("the merger asks every question of a change before it is placed"),
         }
     }
 }
@@ -64,7 +67,11 @@ impl KeyOracle {
     /// An oracle that has asked nothing yet.
     #[must_use]
     pub fn new(spec: DatabaseSpec) -> Self {
-        Self { spec, session: None, answers: KeyAnswers::default() }
+        Self {
+            spec,
+            session: None,
+            answers: KeyAnswers::default(),
+        }
     }
 
     /// The order, right for every question that was asked last.
@@ -101,7 +108,10 @@ impl KeyOracle {
     }
 
     async fn ask_batch(&mut self, batch: &[(&TableShape, &Question)]) -> Result<(), Error> {
-        let comparisons = batch.iter().map(|(shape, question)| comparison(shape, question)).collect::<Result<Vec<_>, _>>()?;
+        let comparisons = batch
+            .iter()
+            .map(|(shape, question)| comparison(shape, question))
+            .collect::<Result<Vec<_>, _>>()?;
         let sql = format!("SELECT {}", comparisons.join(", "));
         let session = self.session().await?;
         let row = session.first::<mysql_async::Row>(sql).await?;
@@ -130,5 +140,9 @@ impl KeyOracle {
 fn comparison(shape: &TableShape, question: &Question) -> Result<String, Error> {
     let key = shape.key.as_ref().expect("only keyed tables have borders");
     let (left, right) = (literals(shape, key, &question.key)?, literals(shape, key, &question.border)?);
-    Ok(if left.len() == 1 { format!("{} <= {}", left[0], right[0]) } else { format!("({}) <= ({})", left.join(", "), right.join(", ")) })
+    Ok(if left.len() == 1 {
+        format!("{} <= {}", left[0], right[0])
+    } else {
+        format!("({}) <= ({})", left.join(", "), right.join(", "))
+    })
 }

@@ -11,7 +11,10 @@ use crate::mysql::source::key_literal::literal;
 /// The key's columns, quoted, in key order.
 #[must_use]
 pub fn columns(shape: &TableShape, key: &RowKey) -> Vec<String> {
-    key.columns.iter().map(|at| quote::identifier(&shape.columns[*at].name)).collect()
+    key.columns
+        .iter()
+        .map(|at| quote::identifier(&shape.columns[*at].name))
+        .collect()
 }
 
 /// The values of a key as literals that compare as the columns do.
@@ -22,11 +25,17 @@ pub fn literals(shape: &TableShape, key: &RowKey, values: &Key) -> Result<Vec<St
     if key.columns.len() != values.0.len() {
         return Err(Error::BadRow {
             table: shape.name.to_string(),
-            reason: format!("a key of {} values where the index has {} columns", values.0.len(), key.columns.len()),
+            reason: format!(
+                "a key of {} values where the index has {} columns",
+                values.0.len(),
+                key.columns.len()
+            ),
         });
     }
     let pairs = key.columns.iter().zip(&values.0);
-    pairs.map(|(at, value)| literal(&shape.name, &shape.columns[*at], value)).collect()
+    pairs
+        .map(|(at, value)| literal(&shape.name, &shape.columns[*at], value))
+        .collect()
 }
 
 /// `low < key AND key <= high`, each border only where there is one.
@@ -42,7 +51,11 @@ pub fn condition(shape: &TableShape, key: &RowKey, low: Option<&Key>, high: Opti
     if let Some(high) = high {
         parts.push(bound(&columns, &literals(shape, key, high)?, "<", "<="));
     }
-    Ok(if parts.is_empty() { "TRUE".into() } else { parts.join(" AND ") })
+    Ok(if parts.is_empty() {
+        "TRUE".into()
+    } else {
+        parts.join(" AND ")
+    })
 }
 
 /// The lexicographic comparison, expanded; `last` compares the last column, `inner` those before it.

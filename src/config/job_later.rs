@@ -1,0 +1,169 @@
+//! What DESIGN 1.3 has and this version cannot do yet: every key is read and checked, then refused by name.
+//!
+//! Called by `config::job`. A key written with exactly its default passes, because that is what this version does. Nothing
+//! is silently ignored.
+
+use std::time::Duration;
+
+use crate::config::document::{Found, Section};
+use crate::config::fault_list::FaultList;
+use crate::core::size::{TIME_FORM, parse_time};
+
+/// Kinds of row change that `filter.skip` may name, beside `ddl.…`.
+const SKIP_ROWS: [&str; 3] = ["dml.insert", "dml.update", "dml.delete"];
+
+/// Notes `found` as not yet possible unless it is the default.
+fn only<T: PartialEq>(found: Option<Found<T>>, default: &T, shown: &str, faults: &mut FaultList) {
+    if let Some(found) = found.filter(|found| found.value != *default) {
+        faults.later(&found.key, found.at, "another value than the default", &format!("`{shown}`"));
+    }
+}
+
+fn only_word(section: &Section<'_, '_>, key: &str, words: &[&str], faults: &mut FaultList) {
+    if let Some(found) = section.word(key, words, faults)
+        && found.value != words[0]
+    {
+        faults.later(
+            &found.key,
+            found.at,
+            &format!("`{}`", found.value),
+            &format!("`{}`", words[0]),
+        );
+    }
+}
+
+/// `[source.snapshot]`.
+pub(crate) fn snapshot(source: &Section<'_, '_>, faults: &mut FaultList) {
+    let section = source.section("snapshot", &["parallel", "chunk_rows"], faults);
+    only(section.number("parallel", (1, 64), 4, faults), &4, "4", faults);
+    only(section.number("chunk_rows", (0, 10_000_000), 0, faults), &0, "0", faults);
+}
+
+/// The options of `[sink]` that decide about rows and statements that do not fit.
+pub(crate) fn sink_policies(sink: &Section<'_, '_>, faults: &mut FaultList) {
+    only_word(sink, "on_conflict", &["pause", "source-wins", "target-wins"], faults);
+    only_word(sink, "existing_table", &["empty", "truncate", "drop", "merge"], faults);
+    if sink.node("on_ddl").is_some_and(|node| node.get_ref().as_table().is_none()) {
+        return only_word(sink, "on_ddl", &["apply", "pause", "skip"], faults);
+    }
+    let Some(kinds) = sink.text_map("on_ddl", "{ drop-column = \"pause\" }", faults) else {
+        return;
+    };
+    for (kind, policy) in &kinds {
+        if !["apply", "pause", "skip"].contains(&policy.value.as_str()) {
+            let fix = format!("on_ddl = {{ {kind} = \"pause\" }}");
+            faults.value(policy, &format!("`{}`", policy.value), "one of apply, pause, skip", &fix);
+        }
+    }
+    if let Some(at) = sink
+        .key_at("on_ddl")
+        .filter(|_| kinds.values().any(|policy| policy.value != "apply"))
+    {
+        faults.later(&sink.full("on_ddl"), at, "a policy per kind", "`apply`");
+    }
+}
+
+/// `apply.check`.
+pub(crate) fn apply_check(apply: &Section<'_, '_>, faults: &mut FaultList) {
+    only_word(apply, "check", &["key", "image"], faults);
+}
+
+/// The parts of one `[[tables]]` that choose or rename.
+pub(crate) fn table_choice(table: &Section<'_, '_>, faults: &mut FaultList) {
+    if let Some(filter) = table.text("where", "id < 10", faults) {
+        faults.later(&filter.key, filter.at, "a row filter", "whole tables");
+    }
+    if let Some(columns) = table.texts("columns", "id", faults)
+        && let Some(at) = table.key_at("columns")
+    {
+        if columns.is_empty() {
+            let place = Found {
+                value: (),
+                key: table.full("columns"),
+                at,
+            };
+            faults.value(&place, "an empty list", "at least one column", "columns = [\"id\"]");
+        }
+        faults.later(&table.full("columns"), at, "a choice of columns", "all columns");
+    }
+    let to = table.section("to", &["schema", "table", "columns"], faults);
+    if to.is_present() {
+        to.text("schema", "shop_dr", faults);
+        to.text("table", "orders", faults);
+        to.text_map("columns", "{ total = \"amount\" }", faults);
+        let (path, at) = to.place();
+        faults.later(
+            &path,
+            at.unwrap_or_default(),
+            "another name on the target",
+            "the same names on both sides",
+        );
+    }
+}
+
+/// `[[exclude]]` and `[filter]`.
+pub(crate) fn filters(root: &Section<'_, '_>, faults: &mut FaultList) {
+    for block in root.sections("exclude", &["schema", "table"], faults) {
+        block.required_text("schema", "shop", faults);
+        block.text("table", "/_tmp_.*/", faults);
+        let (path, at) = block.place();
+        faults.later(&path, at.unwrap_or_default(), "an exclusion", "exact [[tables]]");
+    }
+    let filter = root.section("filter", &["skip"], faults);
+    for kind in filter.texts("skip", "dml.delete", faults).unwrap_or_default() {
+        let is_ddl = kind
+            .value
+            .strip_prefix("ddl.")
+            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+        if SKIP_ROWS.contains(&kind.value.as_str()) || is_ddl {
+            faults.later(&kind.key, kind.at, &format!("`{}`", kind.value), "every kind of change");
+        } else {
+            let expected = "dml.insert, dml.update, dml.delete or ddl.KIND";
+            faults.value(&kind, &format!("`{}`", kind.value), expected, "skip = [\"dml.delete\"]");
+        }
+    }
+}
+
+/// `[restart]` and `[reschedule]`.
+pub(crate) fn policies(root: &Section<'_, '_>, faults: &mut FaultList) {
+    let restart = root.section("restart", &["attempts", "interval", "delay", "max_delay"], faults);
+    only(restart.number("attempts", (0, 1000), 5, faults), &5, "5", faults);
+    only(
+        time(&restart, "interval", "10 m", faults),
+        &Duration::from_secs(600),
+        "10 m",
+        faults,
+    );
+    only(time(&restart, "delay", "1 s", faults), &Duration::from_secs(1), "1 s", faults);
+    only(
+        time(&restart, "max_delay", "30 s", faults),
+        &Duration::from_secs(30),
+        "30 s",
+        faults,
+    );
+    let reschedule = root.section("reschedule", &["unlimited", "attempts", "interval"], faults);
+    let unlimited = reschedule.flag("unlimited", faults);
+    let attempts = reschedule.number("attempts", (0, 1000), 1, faults);
+    let interval = time(&reschedule, "interval", "30 m", faults);
+    if let (Some(unlimited), Some(attempts)) = (&unlimited, &attempts)
+        && unlimited.value
+    {
+        faults.value(
+            attempts,
+            "`attempts` beside `unlimited = true`",
+            "one of the two",
+            "unlimited = true",
+        );
+    }
+    only(unlimited, &true, "unlimited = true", faults);
+    for (key, at) in [attempts.map(|f| (f.key, f.at)), interval.map(|f| (f.key, f.at))]
+        .into_iter()
+        .flatten()
+    {
+        faults.later(&key, at, "a limit on moves", "`unlimited = true`");
+    }
+}
+
+fn time(section: &Section<'_, '_>, key: &str, example: &str, faults: &mut FaultList) -> Option<Found<Duration>> {
+    section.unit(key, parse_time, TIME_FORM, example, faults)
+}
