@@ -73,7 +73,10 @@ impl Packet {
                 statement: counts.len(),
                 error: session.unexpected(format!("{} answers", counts.len()), format!("{} answers", self.statements)),
             }),
-            Err(error) => Err(PacketError { statement: counts.len(), error }),
+            Err(error) => Err(PacketError {
+                statement: counts.len(),
+                error,
+            }),
         }
     }
 }
