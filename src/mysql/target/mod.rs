@@ -9,3 +9,4 @@ pub mod packet;
 pub mod progress_store;
 pub mod statement;
 pub mod turn;
+pub mod writer;

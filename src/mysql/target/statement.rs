@@ -1,1 +1,385 @@
-//! Net effects as multi-row SQL.
+//! Net effects as multi-row SQL with the number of rows each statement must affect (PROTOCOLS 10).
+//!
+//! Fed by `apply` with a folded group, or with the rows of a chunk. Inserts and updates never share a statement: "one
+//! changed, one missing" would count like "one changed, one inserted". Deletes are forced onto the key's index: after a bulk
+//! load without fresh statistics the optimizer would scan (facts/apply). Generated columns are never written.
+
+use std::sync::Arc;
+
+use crate::core::change::{Change, Row};
+use crate::core::group::Table;
+use crate::core::net_effect::TableEffect;
+use crate::core::shape::{ColumnKind, TableName};
+use crate::mysql::error::Error;
+use crate::mysql::quote;
+use crate::mysql::target::literal;
+
+/// Rows in one statement; 1,000 to 5,000 is the plateau of a copy (facts/apply c).
+pub const STATEMENT_ROWS_MAX: usize = 1_000;
+
+/// How large a statement may grow.
+#[derive(Clone, Copy, Debug)]
+pub struct StatementLimits {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes; exceeded by one row at most.
+    pub bytes: usize,
+}
+
+impl StatementLimits {
+    /// One row per statement: finds out which row a group failed at.
+    #[must_use]
+    pub fn row_by_row(self) -> Self {
+        Self { rows: 1, ..self }
+    }
+}
+
+/// A statement and what it must do.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The text.
+    pub sql: String,
+    /// Affected rows when all went as it should.
+    pub expected: u64,
+    /// `schema.table`.
+    pub table: Arc<Table>,
+    /// `delete`, `update` or `insert`, for people.
+    pub operation: &'static str,
+    /// The key of its row when it has only one.
+    pub key: Option<String>,
+}
+
+/// Writes the statements of one table. Made once per shape.
+#[derive(Clone, Debug)]
+pub struct TableSql {
+    table: Arc<Table>,
+    name: String,
+    quoted: Vec<String>,
+    written: Vec<usize>,
+    insert_head: String,
+    update_tail: String,
+    delete_head: String,
+    has_json: bool,
+}
+
+impl TableSql {
+    /// Prepares a table.
+    #[must_use]
+    pub fn new(table: Arc<Table>) -> Self {
+        let shape = &table.shape;
+        let name = quote::table(&shape.name);
+        let quoted: Vec<String> = shape.columns.iter().map(|column| quote::identifier(&column.name)).collect();
+        let written: Vec<usize> = (0..quoted.len()).filter(|at| !shape.columns[*at].is_generated).collect();
+        let list = |columns: &[usize], prefix: &str| {
+            let names = columns.iter().map(|at| format!("{prefix}{}", quoted[*at]));
+            names.collect::<Vec<_>>().join(",")
+        };
+        let key_columns = shape.key.as_ref().map_or(&[][..], |key| &key.columns);
+        let assignments = written.iter().filter(|at| !key_columns.contains(at));
+        let assignments: Vec<String> = assignments.map(|at| format!("{0}=n.{0}", quoted[*at])).collect();
+        let delete_head = shape.key.as_ref().map_or(String::new(), |key| {
+            let index = quote::identifier(&key.index);
+            format!(
+                "DELETE t FROM {name} AS t FORCE INDEX ({index}) WHERE ({}) IN (",
+                list(key_columns, "t.")
+            )
+        });
+        Self {
+            insert_head: format!("INSERT INTO {name} ({}) VALUES ", list(&written, "")),
+            update_tail: format!(" AS n ON DUPLICATE KEY UPDATE {}", assignments.join(",")),
+            delete_head,
+            has_json: shape.columns.iter().any(|column| matches!(column.kind, ColumnKind::Json)),
+            name,
+            quoted,
+            written,
+            table,
+        }
+    }
+
+    /// The table it writes.
+    #[must_use]
+    pub fn name(&self) -> &TableName {
+        &self.table.shape.name
+    }
+
+    /// All statements of an effect, in the order in which they must run.
+    pub fn effect(&self, effect: &TableEffect, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
+        let mut statements = Vec::new();
+        for change in &effect.keyless {
+            statements.extend(self.keyless(change)?);
+        }
+        let updates = self.visible_updates(&effect.updates)?;
+        let (befores, afters) = (updates.iter().map(|update| &update.0), updates.iter().map(|update| &update.1));
+        if self.table.shape.has_secondary_unique {
+            // Values of a unique key may swap places: no row of the new state may meet one of the old.
+            statements.extend(self.delete(effect.deletes.iter().chain(befores), limits)?);
+            statements.extend(self.insert(afters.chain(&effect.inserts), limits)?);
+        } else {
+            statements.extend(self.delete(effect.deletes.iter(), limits)?);
+            statements.extend(self.rows(
+                afters,
+                limits,
+                "update",
+                &self.insert_head,
+                &self.update_tail,
+                &self.written,
+                2,
+            )?);
+            statements.extend(self.insert(effect.inserts.iter(), limits)?);
+        }
+        Ok(statements)
+    }
+
+    /// Plain strict inserts: the rows must not be there.
+    pub fn insert<'a>(&self, rows: impl Iterator<Item = &'a Row>, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
+        self.rows(rows, limits, "insert", &self.insert_head, "", &self.written, 1)
+    }
+
+    fn delete<'a>(&self, rows: impl Iterator<Item = &'a Row>, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
+        self.rows(rows, limits, "delete", &self.delete_head, ")", self.key_columns(), 1)
+    }
+
+    /// Updates that the server can see: binary JSON tells more than its text, and an update that writes the same text would
+    /// count as a missing row.
+    fn visible_updates<'a>(&self, updates: &'a [(Row, Row)]) -> Result<Vec<&'a (Row, Row)>, Error> {
+        let mut visible = Vec::with_capacity(updates.len());
+        for update in updates {
+            if !self.has_json || self.tuple(&update.0, &self.written)? != self.tuple(&update.1, &self.written)? {
+                visible.push(update);
+            }
+        }
+        Ok(visible)
+    }
+
+    #[allow(clippy::too_many_arguments)] // The six parts of a statement; a struct for one caller more would only rename them.
+    fn rows<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a Row>,
+        limits: StatementLimits,
+        operation: &'static str,
+        head: &str,
+        tail: &str,
+        columns: &[usize],
+        count: u64,
+    ) -> Result<Vec<Statement>, Error> {
+        let mut statements = Vec::new();
+        let (mut sql, mut in_statement, mut key) = (String::new(), 0, None);
+        let mut close = |sql: &mut String, in_statement: &mut usize, key: Option<String>| {
+            if *in_statement > 0 {
+                sql.push_str(tail);
+                statements.push(Statement {
+                    sql: std::mem::take(sql),
+                    expected: count * *in_statement as u64,
+                    table: Arc::clone(&self.table),
+                    operation,
+                    key,
+                });
+                *in_statement = 0;
+            }
+        };
+        for row in rows {
+            let tuple = self.tuple(row, columns)?;
+            if in_statement >= limits.rows || (in_statement > 0 && sql.len() + tuple.len() + tail.len() > limits.bytes) {
+                close(&mut sql, &mut in_statement, key.take());
+            }
+            sql.push_str(if in_statement == 0 { head } else { "," });
+            sql.push_str(&tuple);
+            in_statement += 1;
+            if limits.rows == 1 {
+                key = Some(self.key_text(row)?);
+            }
+        }
+        close(&mut sql, &mut in_statement, key.take());
+        Ok(statements)
+    }
+
+    fn keyless(&self, change: &Change) -> Result<Option<Statement>, Error> {
+        let (sql, operation, row) = match change {
+            Change::Insert { after, .. } => (
+                format!("{}{}", self.insert_head, self.tuple(after, &self.written)?),
+                "insert",
+                after,
+            ),
+            Change::Delete { before, .. } => (
+                format!("DELETE FROM {} WHERE {} LIMIT 1", self.name, self.exactly(before)?),
+                "delete",
+                before,
+            ),
+            Change::Update { before, after, .. } => {
+                if self.tuple(before, &self.written)? == self.tuple(after, &self.written)? {
+                    return Ok(None);
+                }
+                let (set, exactly) = (self.assignments(after)?, self.exactly(before)?);
+                (
+                    format!("UPDATE {} SET {set} WHERE {exactly} LIMIT 1", self.name),
+                    "update",
+                    before,
+                )
+            }
+        };
+        let key = Some(self.key_text(row)?);
+        Ok(Some(Statement {
+            sql,
+            expected: 1,
+            table: Arc::clone(&self.table),
+            operation,
+            key,
+        }))
+    }
+
+    /// `(1,'a')`.
+    fn tuple(&self, row: &Row, columns: &[usize]) -> Result<String, Error> {
+        let mut sql = String::with_capacity(row.0.len() * 2 + 16);
+        sql.push('(');
+        self.each(
+            row,
+            columns,
+            |sql, at, raw| {
+                if !sql.ends_with('(') {
+                    sql.push(',');
+                }
+                literal::push(sql, &self.table.shape.columns[at], raw)
+            },
+            &mut sql,
+        )?;
+        sql.push(')');
+        Ok(sql)
+    }
+
+    fn assignments(&self, row: &Row) -> Result<String, Error> {
+        let mut sql = String::new();
+        self.each(
+            row,
+            &self.written,
+            |sql, at, raw| {
+                let separator = if sql.is_empty() { "" } else { ", " };
+                sql.push_str(separator);
+                sql.push_str(&self.quoted[at]);
+                sql.push_str(" = ");
+                literal::push(sql, &self.table.shape.columns[at], raw)
+            },
+            &mut sql,
+        )?;
+        Ok(sql)
+    }
+
+    fn exactly(&self, row: &Row) -> Result<String, Error> {
+        let mut sql = String::new();
+        self.each(
+            row,
+            &self.written,
+            |sql, at, raw| {
+                if !sql.is_empty() {
+                    sql.push_str(" AND ");
+                }
+                literal::push_exact_match(sql, &self.table.shape.columns[at], &self.quoted[at], raw)
+            },
+            &mut sql,
+        )?;
+        Ok(sql)
+    }
+
+    /// The key as people read it; the beginning of the row for a table without one.
+    fn key_text(&self, row: &Row) -> Result<String, Error> {
+        let columns = if self.table.shape.key.is_some() {
+            self.key_columns()
+        } else {
+            &self.written
+        };
+        let mut text = self.tuple(row, columns)?;
+        if let Some((cut, _)) = text.char_indices().nth(200) {
+            text.truncate(cut);
+            text.push('…');
+        }
+        Ok(text)
+    }
+
+    fn key_columns(&self) -> &[usize] {
+        self.table.shape.key.as_ref().map_or(&[], |key| &key.columns)
+    }
+
+    fn each(
+        &self,
+        row: &Row,
+        columns: &[usize],
+        mut write: impl FnMut(&mut String, usize, Option<&[u8]>) -> Result<(), crate::core::value::ValueError>,
+        sql: &mut String,
+    ) -> Result<(), Error> {
+        let bad = |reason: String| Error::BadRow {
+            table: self.table.shape.name.to_string(),
+            reason,
+        };
+        let mut values = Vec::with_capacity(self.quoted.len());
+        self.table
+            .layout
+            .split(&row.0, &mut values)
+            .map_err(|error| bad(error.to_string()))?;
+        for at in columns {
+            write(sql, *at, values[*at]).map_err(|error| bad(format!("column {}: {error}", self.quoted[*at])))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::net_effect::tests::{row, shape_with_key};
+    use crate::core::shape::{ShapeId, TableShape};
+
+    const LIMITS: StatementLimits = StatementLimits { rows: 2, bytes: 1 << 20 };
+
+    fn effect() -> TableEffect {
+        TableEffect {
+            shape: ShapeId(0),
+            deletes: vec![row(1, 1)],
+            updates: vec![(row(2, 1), row(2, 2)), (row(3, 1), row(3, 2)), (row(4, 1), row(4, 2))],
+            inserts: vec![row(5, 5)],
+            keyless: vec![],
+        }
+    }
+
+    fn statements(shape: TableShape) -> Vec<(String, u64)> {
+        let sql = TableSql::new(Arc::new(Table::new(shape)));
+        let statements = sql.effect(&effect(), LIMITS).unwrap();
+        statements
+            .into_iter()
+            .map(|statement| (statement.sql, statement.expected))
+            .collect()
+    }
+
+    #[test]
+    fn deletes_come_first_and_updates_never_share_a_statement_with_inserts() {
+        let found = statements(shape_with_key());
+        let update = |rows: &str| format!("INSERT INTO `s`.`t` (`id`,`v`) VALUES {rows} AS n ON DUPLICATE KEY UPDATE `v`=n.`v`");
+        let expected = [
+            (
+                "DELETE t FROM `s`.`t` AS t FORCE INDEX (`PRIMARY`) WHERE (t.`id`) IN ((1))".to_owned(),
+                1,
+            ),
+            (update("(2,2),(3,2)"), 4),
+            (update("(4,2)"), 2),
+            ("INSERT INTO `s`.`t` (`id`,`v`) VALUES (5,5)".to_owned(), 1),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn with_a_secondary_unique_key_all_old_rows_go_before_any_new_one_comes() {
+        let found = statements(TableShape {
+            has_secondary_unique: true,
+            ..shape_with_key()
+        });
+        let kinds: Vec<_> = found.iter().map(|(sql, expected)| (&sql[..6], *expected)).collect();
+        assert_eq!(kinds, [("DELETE", 2), ("DELETE", 2), ("INSERT", 2), ("INSERT", 2)]);
+    }
+
+    #[test]
+    fn a_generated_column_is_never_written() {
+        let mut shape = shape_with_key();
+        shape.columns[1].is_generated = true;
+        let sql = TableSql::new(Arc::new(Table::new(shape)));
+        let found = sql.insert([row(1, 1)].iter(), LIMITS).unwrap();
+        assert_eq!(found[0].sql, "INSERT INTO `s`.`t` (`id`) VALUES (1)");
+    }
+}
