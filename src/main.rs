@@ -1,3 +1,7 @@
 //! The `peer` binary: see `cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    peer::cli::run::main()
+}

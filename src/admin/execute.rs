@@ -2,15 +2,34 @@
 //!
 //! Called by every door; calls the `Cluster` port. Prints nothing and decides nothing about forms.
 
+use std::time::Duration;
+
 use crate::admin::cluster::{Cluster, HoldKind};
 use crate::admin::command::{Answer, Command, HelpView};
+use crate::admin::parse::HELP;
 use crate::admin::refusal::Refusal;
+
+/// Longest wait for the cluster: twice what an implementation may take (`Cluster`), so only a stuck one is cut.
+pub const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Does `command` and answers.
 ///
 /// # Errors
-/// The cluster's refusal; nothing was changed then.
+/// The cluster's refusal, and nothing was changed; or `NotReady` after [`ANSWER_MAX`], when that is not known.
 pub async fn execute(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal> {
+    match tokio::time::timeout(ANSWER_MAX, ask(cluster, command)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let found = format!(
+                "no answer within {} s; a change may still happen, look before you repeat it",
+                ANSWER_MAX.as_secs()
+            );
+            Err(Refusal::not_ready("this peer", &found))
+        }
+    }
+}
+
+async fn ask(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal> {
     Ok(match command {
         Command::Members => Answer::Members(cluster.members().await?),
         Command::Jobs => Answer::Jobs(cluster.jobs().await?),
@@ -22,8 +41,6 @@ pub async fn execute(cluster: &dyn Cluster, command: Command) -> Result<Answer, 
         Command::Restart { job } => Answer::Change(cluster.restart(&job).await?),
         Command::Purge { job } => Answer::Change(cluster.purge(&job).await?),
         Command::Version => Answer::Version(cluster.version().await?),
-        Command::Help => Answer::Help(HelpView {
-            help: crate::admin::parse::HELP.to_owned(),
-        }),
+        Command::Help => Answer::Help(HelpView { help: HELP.to_owned() }),
     })
 }

@@ -1,5 +1,6 @@
 //! Layer 5: the command layer and its doors.
 
+pub mod bounded_listener;
 pub mod cluster;
 pub mod command;
 pub mod execute;

@@ -1,19 +1,296 @@
-//! A command line to a command.
+//! Turns a line of the shell into a request, with a fault that says how the command is written.
+//!
+//! Fed by `shell`; the names and the rule for job names are used by `http` and the command line too. Pure.
+
+use crate::admin::cluster::SubmitRequest;
+use crate::admin::command::Command;
+use crate::admin::refusal::Refusal;
 
 /// What `help` prints in the shell.
 pub const HELP: &str = "\
-See
-  members                  who is here             members
-  jobs                     one line per job        jobs
-  status JOB               one screen              status orders
-  version                  what this peer runs     version
-Do
-  submit [--update] [--expect-version N] <<EOF     a job's text, up to a line EOF
-  pause JOB                hold it for a while     pause orders
-  resume JOB               remove your holds       resume orders
-  stop JOB                 hold it                 stop orders
-  restart JOB              start its tasks again   restart orders
-  purge JOB --yes          forget job and progress purge orders --yes
-Here
-  help, quit               add --json to a command for one JSON object
+Look
+  members               who is here, where, and what they run
+  jobs                  one line per job
+  status JOB            one screen about a job            status orders
+  version               what this peer is
+Act
+  submit [--update] [--expect-version N] <<EOF
+                        the job's text follows, up to a line EOF
+  pause JOB             hold it for a while               pause orders
+  resume JOB            remove the holds people put       resume orders
+  stop JOB              hold it until resume              stop orders
+  restart JOB           start its tasks anew              restart orders
+  purge JOB --yes       forget the job and its progress   purge orders --yes
+Shell
+  help                  this text
+  quit                  close the connection (exit does the same)
+  COMMAND --json        one JSON object instead of a table
 ";
+
+/// Commands of the design that this version does not do.
+pub const NOT_YET: &[&str] = &[
+    "auth",
+    "check",
+    "conflicts",
+    "drain",
+    "history",
+    "leave",
+    "plan",
+    "resync",
+    "revert",
+    "set",
+    "skip",
+    "snapshot",
+    "undrain",
+    "verify",
+    "watch",
+];
+
+/// One line of the shell, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What to do.
+    pub request: Request,
+    /// Answer as JSON.
+    pub is_json: bool,
+}
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Nothing: an empty line or a comment.
+    Nothing,
+    /// Close the connection.
+    Quit,
+    /// Run this.
+    Run(Command),
+    /// Read lines up to `end`, then submit them.
+    SubmitText {
+        /// The request, its text still empty.
+        request: SubmitRequest,
+        /// The line that ends the text.
+        end: String,
+    },
+}
+
+/// Understands one line.
+///
+/// # Errors
+/// Refuses with `Usage` what is not a command of this version; the fault says how it is written.
+pub fn line(text: &str) -> Result<Line, Refusal> {
+    let mut words: Vec<&str> = text.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
+    let before = words.len();
+    words.retain(|word| *word != "--json");
+    let is_json = words.len() < before;
+    let Some((name, rest)) = words.split_first() else {
+        return Ok(Line {
+            request: Request::Nothing,
+            is_json,
+        });
+    };
+    Ok(Line {
+        request: request(name, rest)?,
+        is_json,
+    })
+}
+
+fn request(name: &str, rest: &[&str]) -> Result<Request, Refusal> {
+    let command = match name {
+        "members" => bare(rest, "members", Command::Members)?,
+        "jobs" => bare(rest, "jobs", Command::Jobs)?,
+        "version" => bare(rest, "version", Command::Version)?,
+        "help" | "?" => Command::Help,
+        "quit" | "exit" => return Ok(Request::Quit),
+        "status" => Command::Status {
+            job: one_job(rest, "status JOB")?,
+        },
+        "pause" => Command::Pause {
+            job: one_job(rest, "pause JOB")?,
+        },
+        "resume" => Command::Resume {
+            job: one_job(rest, "resume JOB")?,
+        },
+        "stop" => Command::Stop {
+            job: one_job(rest, "stop JOB")?,
+        },
+        "restart" => Command::Restart {
+            job: one_job(rest, "restart JOB")?,
+        },
+        "purge" => purge(rest)?,
+        "submit" => return submit(rest),
+        later if NOT_YET.contains(&later) => return Err(Refusal::not_yet(later)),
+        other => {
+            return Err(Refusal::usage(
+                &format!("`{other}`"),
+                "no such command",
+                "a command",
+                "type `help` for the commands",
+            ));
+        }
+    };
+    Ok(Request::Run(command))
+}
+
+fn bare(rest: &[&str], form: &str, command: Command) -> Result<Command, Refusal> {
+    match rest.first() {
+        None => Ok(command),
+        Some(extra) => Err(form_fault(form, &format!("`{extra}` after it"))),
+    }
+}
+
+fn one_job(rest: &[&str], form: &str) -> Result<String, Refusal> {
+    match rest {
+        [name] => job_name(name),
+        [] => Err(form_fault(form, "no job name")),
+        [_, extra, ..] => Err(form_fault(form, &format!("`{extra}` after it"))),
+    }
+}
+
+fn purge(rest: &[&str]) -> Result<Command, Refusal> {
+    let form = "purge JOB --yes";
+    let names: Vec<&str> = rest.iter().copied().filter(|word| *word != "--yes").collect();
+    let job = one_job(&names, form)?;
+    if names.len() == rest.len() {
+        return Err(form_fault(form, "no `--yes`: the job and its progress would be forgotten"));
+    }
+    Ok(Command::Purge { job })
+}
+
+fn submit(rest: &[&str]) -> Result<Request, Refusal> {
+    let form = "submit [--update] [--expect-version N] <<EOF";
+    let mut request = SubmitRequest {
+        text: String::new(),
+        update: false,
+        expect_version: None,
+    };
+    let mut end = None;
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--update" => request.update = true,
+            "--expect-version" => {
+                let number = words
+                    .next()
+                    .ok_or_else(|| form_fault(form, "no number after --expect-version"))?;
+                let version = number
+                    .parse()
+                    .map_err(|_| form_fault(form, &format!("`{number}` as a version")))?;
+                request.expect_version = Some(version);
+            }
+            word if word.len() > 2 && word.starts_with("<<") => end = Some(word[2..].trim_matches(['\'', '"']).to_owned()),
+            other => {
+                return Err(form_fault(
+                    form,
+                    &format!("`{other}`; files are read by `peer submit FILE`, not here"),
+                ));
+            }
+        }
+    }
+    let end = end
+        .filter(|word| !word.is_empty())
+        .ok_or_else(|| form_fault(form, "no `<<EOF`"))?;
+    Ok(Request::SubmitText { request, end })
+}
+
+/// Returns `name` when it can be a job's.
+///
+/// # Errors
+/// `Usage`, with the rule.
+pub fn job_name(name: &str) -> Result<String, Refusal> {
+    let is_start = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_fit = name.len() <= 64 && name.starts_with(is_start) && name.chars().all(|c| is_start(c) || c == '_' || c == '-');
+    if is_fit {
+        return Ok(name.to_owned());
+    }
+    let shown: String = name.chars().take(80).collect();
+    Err(Refusal::usage(
+        "job name",
+        &format!("`{shown}`"),
+        "[a-z0-9][a-z0-9_-]{0,63}",
+        "see `jobs` for the names",
+    ))
+}
+
+fn form_fault(form: &str, found: &str) -> Refusal {
+    let name = form.split(' ').next().unwrap_or(form);
+    Refusal::usage(&format!("`{name}`"), found, &format!("`{form}`"), "type `help` for examples")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::admin::refusal::RefusalKind;
+
+    fn refused(text: &str) -> Refusal {
+        line(text).expect_err(text)
+    }
+
+    #[test]
+    fn a_command_is_understood_wherever_json_stands() {
+        let expected = Request::Run(Command::Status {
+            job: "orders".to_owned(),
+        });
+        for text in ["status orders --json", "--json status orders", "  status\torders --json\r"] {
+            assert_eq!(
+                line(text).expect(text),
+                Line {
+                    request: expected.clone(),
+                    is_json: true
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_job_name_is_told_with_the_form() {
+        assert!(refused("pause").faults.0[0].expected.contains("pause JOB"));
+        assert_eq!(refused("pause").kind, RefusalKind::Usage);
+    }
+
+    #[test]
+    fn purge_wants_to_be_confirmed() {
+        assert!(refused("purge orders").faults.0[0].found.contains("--yes"));
+        let purge = Request::Run(Command::Purge {
+            job: "orders".to_owned(),
+        });
+        assert_eq!(line("purge --yes orders").expect("confirmed").request, purge);
+    }
+
+    #[test]
+    fn submit_reads_its_flags_and_its_end_word() {
+        let Request::SubmitText { request, end } = line("submit --update --expect-version 3 <<'EOF'").expect("good").request
+        else {
+            panic!("not a submit");
+        };
+        assert_eq!((request.update, request.expect_version, end.as_str()), (true, Some(3), "EOF"));
+        assert!(refused("submit orders.toml").faults.0[0].found.contains("orders.toml"));
+    }
+
+    #[test]
+    fn a_command_of_a_later_version_says_so() {
+        for name in NOT_YET {
+            assert_eq!(refused(name).faults.0[0].found, "not yet in this version");
+        }
+    }
+
+    #[test]
+    fn job_names_keep_to_the_rule() {
+        for good in ["a", "0", "orders-2_x", &"a".repeat(64)] {
+            assert_eq!(job_name(good).expect(good), good);
+        }
+        for bad in ["", "-a", "Orders", "a/b", "ä", &"a".repeat(65)] {
+            assert!(job_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_understood_or_refused_with_a_reason(text in ".{0,200}") {
+            if let Err(refusal) = line(&text) {
+                prop_assert!(!refusal.faults.0[0].fix.is_empty());
+            }
+        }
+    }
+}

@@ -2,21 +2,24 @@
 //!
 //! Made by `parse` and by the `Cluster` implementation; `http` turns the kind into a status code, the command line into
 //! an exit code. The JSON is `{"error":{"code","what","found","expected","fix","faults":[…]}}` at every door.
+//! Codes PEER1001–1099 are the doors' own.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a command was not done; decides status and exit code, nothing else does.
+use crate::core::fault::{Fault, Faults};
+
+/// Why a command was not done; decides the HTTP status, nothing else does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// The command is not one, or misses something: HTTP 400, exit code 2.
+    /// The command is not one, or misses something: 400.
     Usage,
-    /// What was sent has faults: HTTP 400, exit code 1.
+    /// What was sent has faults: 400.
     Invalid,
-    /// No such job: HTTP 404.
+    /// No such job: 404.
     Unknown,
-    /// It exists with another content, or another version than expected: HTTP 409.
+    /// It exists with another content, or in another version than expected: 409.
     Exists,
-    /// This peer cannot answer now; try again, or another peer: HTTP 503.
+    /// This peer cannot answer now; try again, or another peer: 503.
     NotReady,
 }
 
@@ -33,133 +36,77 @@ impl RefusalKind {
     }
 }
 
-/// A refused command. Nothing was changed.
+/// A refused command. Nothing was changed, unless a fault says that this is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What kind.
     pub kind: RefusalKind,
-    /// Everything that is wrong, the most important first; never empty.
-    faults: Vec<FaultView>,
+    /// Everything that is wrong, the most important first.
+    pub faults: Faults,
 }
 
-/// One fault, as every door prints it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FaultView {
-    /// `PEERnnnn`.
-    pub code: String,
-    /// The object.
-    pub what: String,
-    /// What was found.
-    pub found: String,
-    /// What was expected.
-    pub expected: String,
-    /// What to do.
-    pub fix: String,
-}
-
-/// `{"error": …}`.
+/// `{"error": …}`: the body of every refusal, at every door.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// The refusal.
-    pub error: ErrorDetail,
-}
-
-/// The first fault in full, and all of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorDetail {
-    /// `PEERnnnn`.
-    pub code: String,
-    /// The object.
-    pub what: String,
-    /// What was found.
-    pub found: String,
-    /// What was expected.
-    pub expected: String,
-    /// What to do.
-    pub fix: String,
-    /// Every fault, the first one included.
-    pub faults: Vec<FaultView>,
+    /// The first fault in full, and all of them.
+    pub error: Faults,
 }
 
 impl Refusal {
-    /// A refusal for one fault.
-    #[must_use]
-    pub fn one(kind: RefusalKind, fault: FaultView) -> Self {
+    /// A refusal of this kind for one fault or many.
+    pub fn new(kind: RefusalKind, faults: impl Into<Faults>) -> Self {
         Self {
             kind,
-            faults: vec![fault],
+            faults: faults.into(),
         }
     }
 
-    /// A refusal for several faults, told all at once.
-    ///
-    /// # Panics
-    /// When `faults` is empty: a refusal without a reason is a bug of the caller.
-    #[must_use]
-    pub fn many(kind: RefusalKind, faults: Vec<FaultView>) -> Self {
-        assert!(!faults.is_empty(), "a refusal names at least one fault");
-        Self { kind, faults }
+    /// What was sent has these faults.
+    pub fn invalid(faults: impl Into<Faults>) -> Self {
+        Self::new(RefusalKind::Invalid, faults)
     }
 
     /// The command names a job nobody knows.
     #[must_use]
     pub fn unknown_job(name: &str) -> Self {
-        let fix = "see `peer jobs` for the names; the job may not have reached this peer yet";
-        Self::one(
-            RefusalKind::Unknown,
-            FaultView::new("PEER1001", &format!("job `{name}`"), "no such job", "the name of a job", fix),
-        )
+        let fix = "see `peer jobs` for the names; a job submitted elsewhere may still be on its way to this peer";
+        let fault = Fault::new("PEER1001", format!("job `{name}`"), "no such job", "the name of a job", fix);
+        Self::new(RefusalKind::Unknown, fault)
     }
 
     /// This peer cannot answer now.
     #[must_use]
     pub fn not_ready(what: &str, found: &str) -> Self {
         let fix = "try again in a few seconds, or ask another peer with --address";
-        Self::one(
-            RefusalKind::NotReady,
-            FaultView::new("PEER1002", what, found, "a peer that is ready", fix),
-        )
+        let fault = Fault::new("PEER1002", what, found, "a peer that is ready", fix);
+        Self::new(RefusalKind::NotReady, fault)
     }
 
-    /// Everything that is wrong.
+    /// The command is not written as it should be.
     #[must_use]
-    pub fn faults(&self) -> &[FaultView] {
-        &self.faults
+    pub fn usage(what: &str, found: &str, expected: &str, fix: &str) -> Self {
+        Self::new(RefusalKind::Usage, Fault::new("PEER1003", what, found, expected, fix))
+    }
+
+    /// A command that a later version will have.
+    #[must_use]
+    pub fn not_yet(name: &str) -> Self {
+        let fix = "use a later version; `help` lists what this one does";
+        let expected = "a command of this version";
+        Self::invalid(Fault::new(
+            "PEER1004",
+            format!("`{name}`"),
+            "not yet in this version",
+            expected,
+            fix,
+        ))
     }
 
     /// The JSON body of every door.
     #[must_use]
     pub fn body(&self) -> ErrorBody {
-        let FaultView {
-            code,
-            what,
-            found,
-            expected,
-            fix,
-        } = self.faults[0].clone();
         ErrorBody {
-            error: ErrorDetail {
-                code,
-                what,
-                found,
-                expected,
-                fix,
-                faults: self.faults.clone(),
-            },
-        }
-    }
-}
-
-impl FaultView {
-    /// A fault from its parts, in the order they are printed.
-    #[must_use]
-    pub fn new(code: &str, what: &str, found: &str, expected: &str, fix: &str) -> Self {
-        Self {
-            code: code.to_owned(),
-            what: what.to_owned(),
-            found: found.to_owned(),
-            expected: expected.to_owned(),
-            fix: fix.to_owned(),
+            error: self.faults.clone(),
         }
     }
 }
@@ -170,9 +117,10 @@ mod tests {
 
     #[test]
     fn the_body_repeats_the_first_fault_and_lists_all() {
-        let fault = |n: u8| FaultView::new(&format!("PEER110{n}"), "port", "70000", "1-65535", "choose a port");
-        let body = Refusal::many(RefusalKind::Invalid, vec![fault(1), fault(2)]).body();
-        assert_eq!(body.error.code, "PEER1101");
-        assert_eq!(body.error.faults.len(), 2);
+        let fault = |code| Fault::new(code, "port", "70000", "1 to 65535", "choose a port");
+        let faults = Faults(vec![fault("PEER1101"), fault("PEER1102")]);
+        let json = serde_json::to_value(Refusal::invalid(faults).body()).expect("serializes");
+        assert_eq!(json["error"]["code"], "PEER1101");
+        assert_eq!(json["error"]["faults"].as_array().map(Vec::len), Some(2));
     }
 }

@@ -1,1 +1,220 @@
-//! Arguments of the binary.
+//! What may be typed: subcommands and flags of DESIGN 1.1, as clap reads them.
+//!
+//! Fed by the command line, read by `run`. Values are checked for form here; what they mean is decided by `config` and
+//! the peer. A wrong form ends with exit code 2.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::cli::help::HELP;
+use crate::core::size::parse_time;
+
+/// Where the HTTP door of the peer on this machine is.
+pub const ADDRESS_DEFAULT: &str = "127.0.0.1:7422";
+/// Where its shell is.
+pub const ADMIN_DEFAULT: &str = "127.0.0.1:7421";
+
+/// `peer …`
+#[derive(Clone, Debug, Parser)]
+#[command(name = "peer", version, override_help = HELP, disable_help_subcommand = true, subcommand_required = true)]
+pub struct Cli {
+    /// One JSON object on stdout instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// HTTP door of the peer to ask
+    #[arg(long, global = true, env = "PEER_ADDRESS", default_value = ADDRESS_DEFAULT, value_name = "HOST:PORT")]
+    pub address: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CliCommand,
+}
+
+/// The subcommands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CliCommand {
+    /// Make the key that lets peers trust each other
+    #[command(after_help = "Example: peer keygen --out cluster.key")]
+    Keygen {
+        /// File to write; refused when it exists
+        #[arg(long, default_value = "cluster.key")]
+        out: PathBuf,
+    },
+    /// Start the first peer of a cluster, in the foreground
+    #[command(after_help = "Example: peer start --name sh-1 --datacenter shanghai --data-dir data/sh-1")]
+    Start(NodeFlags),
+    /// Start this peer and join through any member
+    #[command(after_help = "Example: peer join --seed 10.0.0.1:7420 --name bj-1 --datacenter beijing --key-file cluster.key")]
+    Join {
+        /// A member to join through; may be repeated
+        #[arg(long = "seed", required = true, value_name = "HOST[:PORT]")]
+        seeds: Vec<String>,
+        /// The rest.
+        #[command(flatten)]
+        flags: NodeFlags,
+    },
+    /// Who is here, where, and what they run
+    Members,
+    /// One line per job
+    Jobs,
+    /// One screen about a job
+    Status(Job),
+    /// Accept a job; --wait follows it until it streams
+    #[command(after_help = "Example: peer submit orders.toml --wait")]
+    Submit(SubmitFlags),
+    /// Hold a job for a while
+    Pause(Job),
+    /// Remove the holds people put on a job
+    Resume(Job),
+    /// Hold a job until resume
+    Stop(Job),
+    /// Start a job's tasks anew, a failed job's too
+    Restart(Job),
+    /// Forget a job and its progress
+    Purge {
+        /// Name of the job
+        job: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// The admin shell of a peer
+    Shell {
+        /// Its address
+        #[arg(long, env = "PEER_ADMIN", default_value = ADMIN_DEFAULT, value_name = "HOST:PORT")]
+        admin: String,
+    },
+    /// The version of this program
+    Version,
+    /// Print a completion script
+    #[command(after_help = "Example: peer completions bash > /etc/bash_completion.d/peer")]
+    Completions {
+        /// The shell it is for
+        shell: Shell,
+    },
+    /// The commands, in groups, with an example each
+    Help {
+        /// One command
+        command: Option<String>,
+    },
+    /// Anything else.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// The job a command is about.
+#[derive(Clone, Debug, Args)]
+pub struct Job {
+    /// Name of the job
+    pub job: String,
+}
+
+/// Flags of `submit`.
+#[derive(Clone, Debug, Args)]
+pub struct SubmitFlags {
+    /// The job.toml; - reads standard input
+    pub file: PathBuf,
+    /// Follow the job until it streams
+    #[arg(long)]
+    pub wait: bool,
+    /// Longest wait; the job goes on after it
+    #[arg(long, default_value = "10m", value_parser = duration, requires = "wait", value_name = "TIME")]
+    pub timeout: Duration,
+    /// Make the next version when the job exists with another content
+    #[arg(long)]
+    pub update: bool,
+    /// Only when the present version is this one
+    #[arg(long, requires = "update", value_name = "N")]
+    pub expect_version: Option<u64>,
+}
+
+/// Flags of `start` and `join`. None: not given, so environment, cluster.toml or default decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct NodeFlags {
+    /// The cluster.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Name of this peer; default: the host name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Its datacenter
+    #[arg(long)]
+    pub datacenter: Option<String>,
+    /// Its class, for ${node.class}
+    #[arg(long)]
+    pub class: Option<String>,
+    /// A tag, for ${meta.KEY}; may be repeated
+    #[arg(long, value_parser = key_value, value_name = "KEY=VALUE")]
+    pub meta: Vec<(String, String)>,
+    /// Where it keeps its identity and the job table
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// UDP address for other peers
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// What other peers are told, when it differs
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub advertise: Option<String>,
+    /// TCP address of the shell; loopback only
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin: Option<String>,
+    /// TCP address of the HTTP door; loopback only
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http: Option<String>,
+    /// The cluster's key
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_time(text).ok_or_else(|| format!("`{text}` is not a time, expected one like `30 s` or `10m`"))
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not KEY=VALUE, expected one like `rack=r1`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_may_stand_anywhere() {
+        for words in [["peer", "--json", "status", "orders"], ["peer", "status", "orders", "--json"]] {
+            assert!(Cli::try_parse_from(words).expect("good").json);
+        }
+    }
+
+    #[test]
+    fn join_wants_a_seed_and_takes_several() {
+        assert!(Cli::try_parse_from(["peer", "join"]).is_err());
+        let cli = Cli::try_parse_from(["peer", "join", "--seed", "a", "--seed", "b:1", "--meta", "rack=r1"]).expect("good");
+        let CliCommand::Join { seeds, flags } = cli.command else {
+            panic!("not a join")
+        };
+        assert_eq!(seeds, ["a", "b:1"]);
+        assert_eq!(flags.meta, [("rack".to_owned(), "r1".to_owned())]);
+    }
+
+    #[test]
+    fn the_wait_has_a_time_people_write() {
+        let cli = Cli::try_parse_from(["peer", "submit", "f", "--wait", "--timeout", "90s"]).expect("good");
+        let CliCommand::Submit(flags) = cli.command else {
+            panic!("not a submit")
+        };
+        assert_eq!(flags.timeout, Duration::from_secs(90));
+        assert!(Cli::try_parse_from(["peer", "submit", "f", "--wait", "--timeout", "soon"]).is_err());
+    }
+}

@@ -2,5 +2,9 @@
 
 pub mod args;
 pub mod client;
+pub mod failure;
+pub mod help;
+pub mod progress;
 pub mod run;
+pub mod shell;
 pub mod watch;

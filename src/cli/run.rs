@@ -1,1 +1,244 @@
-//! Dispatches subcommands.
+//! Runs one command of the command line and ends with its exit code.
+//!
+//! Fed by `main`; asks a peer through `client`, prints through `admin::render`. Data on stdout, talk on stderr.
+
+use std::io::{BufRead, IsTerminal, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use serde::de::DeserializeOwned;
+
+use crate::admin::cluster::JOB_TEXT_BYTES_MAX;
+use crate::admin::command::Answer;
+use crate::admin::parse::{NOT_YET, job_name};
+use crate::admin::refusal::Refusal;
+use crate::admin::render;
+use crate::admin::views::{ChangeView, StatusView, SubmitView, VersionView};
+use crate::cli::args::{Cli, CliCommand, SubmitFlags};
+use crate::cli::client::{Answered, Client};
+use crate::cli::failure::{EXIT_FAILED, Failure};
+use crate::cli::{help, shell, watch};
+use crate::node::{self, Mode, NodeOptions};
+use crate::transport::key::{ClusterKey, KeyError};
+
+/// Reads the arguments, runs the command, prints what failed. Wrong usage ends in clap with exit code 2.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match command(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(cli.json);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn command(cli: &Cli) -> Result<(), Failure> {
+    let asker = Asker {
+        client: Client::new(&cli.address),
+        is_json: cli.json,
+    };
+    match &cli.command {
+        CliCommand::Members => asker.get("/v1/members", Answer::Members),
+        CliCommand::Jobs => asker.get("/v1/jobs", Answer::Jobs),
+        CliCommand::Status(job) => asker.get(&job_path(&job.job, "")?, |view: StatusView| Answer::Status(Box::new(view))),
+        CliCommand::Submit(flags) => submit(&asker, flags),
+        CliCommand::Pause(job) => asker.act(&job_path(&job.job, "/pause")?),
+        CliCommand::Resume(job) => asker.act(&job_path(&job.job, "/resume")?),
+        CliCommand::Stop(job) => asker.act(&job_path(&job.job, "/stop")?),
+        CliCommand::Restart(job) => asker.act(&job_path(&job.job, "/restart")?),
+        CliCommand::Purge { job, yes } => purge(&asker, job, *yes),
+        CliCommand::Shell { admin } => shell::run(admin),
+        CliCommand::Keygen { out } => keygen(out, cli.json),
+        CliCommand::Start(flags) => node::run(NodeOptions {
+            mode: Mode::Start,
+            flags: flags.clone(),
+        }),
+        CliCommand::Join { seeds, flags } => node::run(NodeOptions {
+            mode: Mode::Join { seeds: seeds.clone() },
+            flags: flags.clone(),
+        }),
+        CliCommand::Version => {
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            version_of(
+                VersionView {
+                    version,
+                    name: None,
+                    id: None,
+                    cluster: None,
+                },
+                cli.json,
+            );
+            Ok(())
+        }
+        CliCommand::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "peer", &mut std::io::stdout());
+            Ok(())
+        }
+        CliCommand::Help { command } => help_on(command.as_deref()),
+        CliCommand::Other(words) => Err(other(words)),
+    }
+}
+
+/// Asks and prints.
+struct Asker {
+    client: Client,
+    is_json: bool,
+}
+
+impl Asker {
+    fn get<T: DeserializeOwned>(&self, path: &str, wrap: impl FnOnce(T) -> Answer) -> Result<(), Failure> {
+        let answered = self.client.get(path)?;
+        self.print(answered, wrap);
+        Ok(())
+    }
+
+    fn act(&self, path: &str) -> Result<(), Failure> {
+        let answered = self.client.post::<ChangeView>(path, "")?;
+        self.print(answered, Answer::Change);
+        Ok(())
+    }
+
+    /// JSON goes out as it came: a newer peer's fields are kept.
+    fn print<T>(&self, answered: Answered<T>, wrap: impl FnOnce(T) -> Answer) {
+        if self.is_json {
+            println!("{}", answered.text.trim_end());
+        } else {
+            print!("{}", render::answer(&wrap(answered.view), render::WIDTH_DEFAULT));
+        }
+    }
+}
+
+fn job_path(name: &str, action: &str) -> Result<String, Failure> {
+    Ok(format!("/v1/jobs/{}{action}", job_name(name)?))
+}
+
+fn submit(asker: &Asker, flags: &SubmitFlags) -> Result<(), Failure> {
+    let text = job_text(&flags.file)?;
+    let mut path = format!("/v1/jobs?update={}", flags.update);
+    if let Some(version) = flags.expect_version {
+        path.push_str(&format!("&expect_version={version}"));
+    }
+    let answered = asker.client.post::<SubmitView>(&path, &text)?;
+    if !flags.wait {
+        asker.print(answered, Answer::Submit);
+        return Ok(());
+    }
+    let submitted = answered.view;
+    eprint!(
+        "{}",
+        render::answer(&Answer::Submit(submitted.clone()), render::WIDTH_DEFAULT)
+    );
+    watch::follow(&asker.client, &submitted, flags.timeout, asker.is_json)
+}
+
+/// Reads at most one byte more than a job may have: the size is then refused here, with the file's name.
+fn job_text(path: &Path) -> Result<String, Failure> {
+    let what = format!("file `{}`", path.display());
+    let refuse = |found: &str| {
+        Failure::local(
+            &what,
+            found,
+            "a job.toml of at most 256 KiB that can be read",
+            "check the path: peer submit FILE",
+        )
+    };
+    let mut bytes = Vec::new();
+    let limit = JOB_TEXT_BYTES_MAX as u64 + 1;
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| refuse(&error.to_string()))?;
+    if bytes.len() > JOB_TEXT_BYTES_MAX {
+        return Err(refuse(&format!("more than {JOB_TEXT_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| refuse(&error.to_string()))
+}
+
+fn purge(asker: &Asker, job: &str, is_confirmed: bool) -> Result<(), Failure> {
+    let path = job_path(job, "")?;
+    if !is_confirmed && !asks_yes(&format!("forget job `{job}` and its progress on the target? [y/N] "))? {
+        return Err(Failure::local(
+            &format!("purge of `{job}`"),
+            "not confirmed; nothing was changed",
+            "y",
+            "answer y, or add --yes",
+        ));
+    }
+    let answered = asker.client.delete::<ChangeView>(&path)?;
+    asker.print(answered, Answer::Change);
+    Ok(())
+}
+
+fn asks_yes(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "purge",
+            "nobody to ask: standard input is not a terminal",
+            "`peer purge JOB --yes`",
+            "add --yes",
+        ));
+    }
+    eprint!("{question}");
+    let mut line = String::new();
+    let read = std::io::stderr()
+        .flush()
+        .and_then(|()| std::io::stdin().lock().read_line(&mut line));
+    read.map_err(|error| Failure::local("answer", &error.to_string(), "y or n", "add --yes"))?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+fn keygen(out: &Path, is_json: bool) -> Result<(), Failure> {
+    let fault = |error: KeyError| Failure::new(EXIT_FAILED, error.fault());
+    let key = ClusterKey::generate().map_err(fault)?;
+    key.save(out).map_err(fault)?;
+    if is_json {
+        println!("{}", serde_json::json!({ "key_file": out, "cluster_id": key.cluster_id() }));
+    } else {
+        println!("{}", out.display());
+        eprintln!("copy it to every peer of the cluster; whoever has it can join and read everything");
+    }
+    Ok(())
+}
+
+fn version_of(view: VersionView, is_json: bool) {
+    if is_json {
+        println!("{}", serde_json::to_string(&view).expect("strings always serialize"));
+    } else {
+        println!("peer {}", view.version);
+    }
+}
+
+fn help_on(command: Option<&str>) -> Result<(), Failure> {
+    let Some(name) = command else {
+        print!("{}", help::HELP);
+        return Ok(());
+    };
+    let mut root = Cli::command();
+    root.build();
+    let found = root.find_subcommand_mut(name);
+    let mut text = found
+        .map(|sub| sub.render_long_help())
+        .ok_or_else(|| other(&[name.to_owned()]))?
+        .to_string();
+    text.push('\n');
+    print!("{text}");
+    Ok(())
+}
+
+fn other(words: &[String]) -> Failure {
+    let name = words.first().map(String::as_str).unwrap_or_default();
+    if NOT_YET.contains(&name) {
+        return Refusal::not_yet(name).into();
+    }
+    Failure::usage(
+        &format!("`{name}`"),
+        "no such command",
+        "a command of peer",
+        "`peer help` lists them",
+    )
+}

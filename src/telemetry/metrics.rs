@@ -1,1 +1,238 @@
-//! The metrics catalogue.
+//! The metrics catalogue: every series this process exports, and the text of `/metrics`.
+//!
+//! Fed by the stages through the constants here, read by `admin::http`. Names are `peer_<stage>_<noun>_<unit>[_total]`;
+//! labels are `task` (the job), `state` and `reason` only. Take a handle once per task, not once per row.
+
+use std::sync::OnceLock;
+
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use thiserror::Error;
+
+/// A series that only grows, one per value of its label.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterSeries {
+    /// Its name, ending in `_total`.
+    pub name: &'static str,
+    /// Name of its one label.
+    pub label: &'static str,
+    /// When it moves, what it leaves out, its pair.
+    pub help: &'static str,
+}
+
+/// A series that goes up and down, one per value of its label.
+#[derive(Clone, Copy, Debug)]
+pub struct GaugeSeries {
+    /// Its name.
+    pub name: &'static str,
+    /// Name of its one label.
+    pub label: &'static str,
+    /// When it moves, what it leaves out, its pair.
+    pub help: &'static str,
+}
+
+impl CounterSeries {
+    /// The counter for this value of the label.
+    #[must_use]
+    pub fn of(&self, value: &str) -> Counter {
+        counter!(self.name, self.label => value.to_owned())
+    }
+}
+
+impl GaugeSeries {
+    /// The gauge for this value of the label, which reads NaN (unknown) once the guard is dropped: a task that moved
+    /// to another peer leaves no stale number behind.
+    #[must_use]
+    pub fn of(&self, value: &str) -> GaugeGuard {
+        GaugeGuard(gauge!(self.name, self.label => value.to_owned()))
+    }
+}
+
+/// A gauge somebody answers for.
+pub struct GaugeGuard(Gauge);
+
+impl GaugeGuard {
+    /// Sets it.
+    pub fn set(&self, value: f64) {
+        self.0.set(value);
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.set(f64::NAN);
+    }
+}
+
+/// Transactions the source task took from the binlog.
+pub const READER_TRANSACTIONS: CounterSeries = CounterSeries {
+    name: "peer_reader_transactions_total",
+    label: "task",
+    help: "Transactions read from the source's binlog. Counts those the filter empties; leaves out the copy. Pair: peer_applier_transactions_total.",
+};
+
+/// Bytes the source task took from the binlog.
+pub const READER_BYTES: CounterSeries = CounterSeries {
+    name: "peer_reader_bytes_total",
+    label: "task",
+    help: "Bytes of binlog events read, decompressed. Leaves out the copy. Pair: peer_sender_bytes_total.",
+};
+
+/// Rows the source task read for the copy.
+pub const COPY_ROWS: CounterSeries = CounterSeries {
+    name: "peer_copy_rows_total",
+    label: "task",
+    help: "Rows read by the copy's SELECTs. Rows read again after a restart count again. Pair: peer_applier_rows_total.",
+};
+
+/// Bytes the source task put on the link.
+pub const SENDER_BYTES: CounterSeries = CounterSeries {
+    name: "peer_sender_bytes_total",
+    label: "task",
+    help: "Bytes of batches sent, after compression, with frame headers; leaves out QUIC and UDP. Pair: peer_receiver_bytes_total.",
+};
+
+/// Bytes the sink task took from the link.
+pub const RECEIVER_BYTES: CounterSeries = CounterSeries {
+    name: "peer_receiver_bytes_total",
+    label: "task",
+    help: "Bytes of batches received, before decompression. Pair: peer_sender_bytes_total.",
+};
+
+/// Transactions the sink task committed.
+pub const APPLIER_TRANSACTIONS: CounterSeries = CounterSeries {
+    name: "peer_applier_transactions_total",
+    label: "task",
+    help: "Source transactions whose effect is committed on the target. Moves after the COMMIT. Pair: peer_reader_transactions_total.",
+};
+
+/// Rows the sink task committed.
+pub const APPLIER_ROWS: CounterSeries = CounterSeries {
+    name: "peer_applier_rows_total",
+    label: "task",
+    help: "Rows written and committed on the target, copy included, after merging changes of one key. Pair: peer_copy_rows_total.",
+};
+
+/// How far behind the target is.
+pub const APPLIER_LAG: GaugeSeries = GaugeSeries {
+    name: "peer_applier_lag_seconds",
+    label: "task",
+    help: "Age of the oldest change of the source that is not committed on the target; 0 when idle, growing when stuck, NaN when unknown. Set each second by the peer that runs the sink.",
+};
+
+/// Task restarts.
+pub const TASK_RESTARTS: CounterSeries = CounterSeries {
+    name: "peer_task_restarts_total",
+    label: "reason",
+    help: "Restarts of a task on this peer, by class of the error that ended it. Leaves out moves to another peer.",
+};
+
+/// Peers by standing.
+pub const MEMBERSHIP_PEERS: GaugeSeries = GaugeSeries {
+    name: "peer_membership_peers_count",
+    label: "state",
+    help: "Peers this peer knows, itself included, by standing (alive, suspect, dead, left, draining). Set on every change of the roster.",
+};
+
+/// All counters.
+pub const COUNTERS: &[CounterSeries] = &[
+    READER_TRANSACTIONS,
+    READER_BYTES,
+    COPY_ROWS,
+    SENDER_BYTES,
+    RECEIVER_BYTES,
+    APPLIER_TRANSACTIONS,
+    APPLIER_ROWS,
+    TASK_RESTARTS,
+];
+
+/// All gauges.
+pub const GAUGES: &[GaugeSeries] = &[APPLIER_LAG, MEMBERSHIP_PEERS];
+
+/// Another recorder is installed in this process; metrics go there, `/metrics` would stay empty.
+#[derive(Debug, Error)]
+#[error("another metrics recorder is installed in this process")]
+pub struct MetricsError;
+
+/// Renders what was recorded. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Makes this process record; later calls return the same recorder.
+    ///
+    /// # Errors
+    /// Another recorder is there already; nothing was changed.
+    pub fn install() -> Result<Self, MetricsError> {
+        static INSTALLED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+        let handle = INSTALLED.get_or_init(|| {
+            let (recorder, Self(handle)) = Self::detached();
+            metrics::set_global_recorder(recorder).ok()?;
+            describe();
+            Some(handle)
+        });
+        handle.clone().map(Self).ok_or(MetricsError)
+    }
+
+    /// A recorder that is not the process's: for tests, with `metrics::with_local_recorder`.
+    #[must_use]
+    pub fn detached() -> (PrometheusRecorder, Self) {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        (recorder, Self(handle))
+    }
+
+    /// The text of `/metrics`.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}
+
+/// Gives every series its help text.
+pub fn describe() {
+    for series in COUNTERS {
+        describe_counter!(series.name, series.help);
+    }
+    for series in GAUGES {
+        describe_gauge!(series.name, series.help);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_house_rule_and_carry_a_text() {
+        let counters = COUNTERS.iter().map(|s| (s.name, s.help));
+        let all: Vec<_> = counters.chain(GAUGES.iter().map(|s| (s.name, s.help))).collect();
+        for (name, help) in &all {
+            assert!(name.starts_with("peer_") && name.split('_').count() >= 3, "{name}");
+            assert!(help.ends_with('.'), "{name}");
+        }
+        assert!(COUNTERS.iter().all(|s| s.name.ends_with("_total")));
+        assert!(GAUGES.iter().all(|s| !s.name.ends_with("_total")));
+        let mut names: Vec<_> = all.iter().map(|(name, _)| name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all.len(), "a name stands for one series");
+    }
+
+    #[test]
+    fn what_is_counted_is_rendered_and_a_dropped_gauge_is_unknown() {
+        let (recorder, rendered) = Metrics::detached();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            APPLIER_ROWS.of("orders").increment(3);
+            let lag = APPLIER_LAG.of("orders");
+            lag.set(1.5);
+            assert!(rendered.render().contains("peer_applier_lag_seconds{task=\"orders\"} 1.5"));
+        });
+        let text = rendered.render();
+        assert!(text.contains("peer_applier_rows_total{task=\"orders\"} 3"), "{text}");
+        assert!(text.contains("peer_applier_lag_seconds{task=\"orders\"} NaN"), "{text}");
+        assert!(text.contains("# HELP peer_applier_rows_total Rows written"), "{text}");
+    }
+}

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::member::{Member, MemberState};
+
 /// Answer of `members`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembersView {
@@ -45,6 +47,29 @@ pub struct MemberView {
     pub is_self: bool,
 }
 
+impl From<&Member> for MemberView {
+    fn from(member: &Member) -> Self {
+        let text = |s: &String| (!s.is_empty()).then(|| s.clone());
+        Self {
+            name: member.name.clone(),
+            id: member.id.0.clone(),
+            state: MemberStanding::of(member),
+            datacenter: member.datacenter.clone(),
+            class: member.class.clone(),
+            meta: member.meta.clone(),
+            version: text(&member.version),
+            address: text(&member.peer_addr),
+            admin: text(&member.admin_addr),
+            http: text(&member.http_addr),
+            tasks: TaskCountsView {
+                source: u64::from(member.tasks.source),
+                sink: u64::from(member.tasks.sink),
+            },
+            is_self: member.is_self,
+        }
+    }
+}
+
 /// Standing of a peer. alive ↔ suspect → dead → alive (a new boot); alive ↔ draining; any → left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +84,32 @@ pub enum MemberStanding {
     Left,
     /// Alive, and takes no new tasks.
     Draining,
+}
+
+impl MemberStanding {
+    /// Draining shows only on a peer that is alive: what a silent one meant to do no longer matters.
+    #[must_use]
+    pub fn of(member: &Member) -> Self {
+        match member.state {
+            MemberState::Alive if member.is_draining => Self::Draining,
+            MemberState::Alive => Self::Alive,
+            MemberState::Suspect => Self::Suspect,
+            MemberState::Dead => Self::Dead,
+            MemberState::Left => Self::Left,
+        }
+    }
+
+    /// The word, as JSON has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Dead => "dead",
+            Self::Left => "left",
+            Self::Draining => "draining",
+        }
+    }
 }
 
 /// How many tasks of each kind a peer runs.

@@ -1,0 +1,174 @@
+//! Answers as text for people: tables that fit a terminal, human units, every fault in full.
+//!
+//! Fed by the doors with views; pure. JSON is not made here: the views are the JSON.
+
+mod status;
+mod table;
+mod units;
+
+use std::fmt::Write;
+
+use crate::admin::command::Answer;
+use crate::admin::refusal::Refusal;
+use crate::admin::render::table::table;
+use crate::admin::views::{
+    ChangeView, JobLine, JobsView, MemberView, MembersView, PlacementView, SubmitResult, SubmitView, VersionView,
+};
+
+pub use status::status;
+pub use units::{bytes, count, duration_ms, rate};
+
+/// Columns that every terminal has.
+pub const WIDTH_DEFAULT: u16 = 80;
+
+/// What stands for something unknown.
+const UNKNOWN: &str = "-";
+
+/// An answer as text of at most `width` columns where the words allow it. Ends with a line end.
+#[must_use]
+pub fn answer(answer: &Answer, width: u16) -> String {
+    match answer {
+        Answer::Members(view) => members(view, width),
+        Answer::Jobs(view) => jobs(view, width),
+        Answer::Status(view) => status(view, width),
+        Answer::Submit(view) => submit(view),
+        Answer::Change(view) => change(view),
+        Answer::Version(view) => version(view),
+        Answer::Help(view) => view.help.clone(),
+    }
+}
+
+/// Every fault in full.
+#[must_use]
+pub fn refusal(refusal: &Refusal) -> String {
+    format!("{}\n", refusal.faults)
+}
+
+/// Who is here.
+#[must_use]
+pub fn members(view: &MembersView, width: u16) -> String {
+    let rows = view.members.iter().map(member_row);
+    let mut text = table(
+        &["NAME", "DATACENTER", "STATE", "VERSION", "SRC", "SINK", "ADDRESS"],
+        rows,
+        width,
+    );
+    let alive = view
+        .members
+        .iter()
+        .filter(|m| matches!(m.state.word(), "alive" | "draining"))
+        .count();
+    let _ = writeln!(
+        text,
+        "cluster {}: {alive} of {} alive, as {} sees it",
+        view.cluster,
+        view.members.len(),
+        view.as_seen_by
+    );
+    text
+}
+
+fn member_row(member: &MemberView) -> Vec<String> {
+    let mark = if member.is_self { "*" } else { "" };
+    vec![
+        format!("{}{mark}", member.name),
+        member.datacenter.clone(),
+        member.state.word().to_owned(),
+        or_unknown(member.version.as_deref()),
+        member.tasks.source.to_string(),
+        member.tasks.sink.to_string(),
+        or_unknown(member.address.as_deref()),
+    ]
+}
+
+/// One line per job, and below them what is wrong.
+#[must_use]
+pub fn jobs(view: &JobsView, width: u16) -> String {
+    if view.jobs.is_empty() {
+        return "no jobs; `peer submit job.toml` makes one\n".to_owned();
+    }
+    let mut text = table(
+        &["JOB", "STATE", "SOURCE -> SINK", "LAG", "RATE"],
+        view.jobs.iter().map(job_row),
+        width,
+    );
+    for job in &view.jobs {
+        if let Some(error) = &job.error {
+            let _ = writeln!(text, "{}: {error}", job.name);
+        }
+    }
+    text
+}
+
+fn job_row(job: &JobLine) -> Vec<String> {
+    vec![
+        job.name.clone(),
+        job.state.word().to_owned(),
+        format!(
+            "{} -> {}",
+            or_unknown(job.source.peer.as_deref()),
+            or_unknown(job.sink.peer.as_deref())
+        ),
+        job.lag_ms.map_or_else(|| UNKNOWN.to_owned(), duration_ms),
+        job.rows_per_s.map_or_else(|| UNKNOWN.to_owned(), rate),
+    ]
+}
+
+/// Who may run what, and which rule keeps the others out.
+#[must_use]
+pub fn placement(rows: &[PlacementView], width: u16) -> String {
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.task.clone(),
+            row.peer.clone(),
+            row.verdict.clone(),
+            row.score.map_or_else(|| UNKNOWN.to_owned(), |score| format!("{score:.3}")),
+            or_unknown(row.rule.as_deref()),
+        ]
+    });
+    table(&["TASK", "PEER", "VERDICT", "SCORE", "RULE"], cells, width)
+}
+
+fn submit(view: &SubmitView) -> String {
+    let done = match view.result {
+        SubmitResult::Accepted => "accepted",
+        SubmitResult::Unchanged => "unchanged",
+        SubmitResult::Updated => "updated",
+    };
+    format!(
+        "{} {done}: version {}, on {} of {} peers\n",
+        view.name, view.version, view.seen_by, view.peers
+    )
+}
+
+fn change(view: &ChangeView) -> String {
+    let done = match view.action.as_str() {
+        "pause" => "paused",
+        "resume" => "resumed",
+        "stop" => "stopped",
+        "restart" => "restarted",
+        "purge" => "purged",
+        other => other,
+    };
+    let already = if view.changed { "" } else { " already" };
+    match view.desired {
+        Some(desired) => format!("{}{already} {done}: it is meant to {}\n", view.name, desired.word()),
+        None => format!("{}{already} {done}\n", view.name),
+    }
+}
+
+fn version(view: &VersionView) -> String {
+    let name = or_unknown(view.name.as_deref());
+    format!(
+        "peer {} on {name}, cluster {}\n",
+        view.version,
+        or_unknown(view.cluster.as_deref())
+    )
+}
+
+fn or_unknown(text: Option<&str>) -> String {
+    match text {
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => UNKNOWN.to_owned(),
+    }
+}

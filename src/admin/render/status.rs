@@ -1,0 +1,204 @@
+//! The answer of `status` as one screen: what it should do, what it does and why, where, how far, what went wrong.
+
+use std::fmt::Write;
+
+use crate::admin::render::table::table;
+use crate::admin::render::{UNKNOWN, bytes, count, duration_ms, or_unknown, placement};
+use crate::admin::views::{CopyView, Desired, PositionView, StatusView, TableView, TotalsView};
+
+/// Tables of the copy, errors and events shown; the rest is in the JSON.
+const LIST_MAX: usize = 10;
+/// Width of the labels on the left.
+const LABEL: usize = 10;
+
+/// One readable screen.
+#[must_use]
+pub fn status(view: &StatusView, width: u16) -> String {
+    let mut text = String::new();
+    let line = &mut text;
+    put(
+        line,
+        "job",
+        &format!("{}, version {} of life {}", view.name, view.version, view.incarnation),
+    );
+    put(line, "state", &state(view));
+    if let Some(reason) = &view.reason {
+        put_wrapped(line, "reason", reason, width);
+    }
+    put(
+        line,
+        "source",
+        &owner(
+            view.source.peer.as_deref(),
+            view.source.endpoint.as_deref(),
+            view.source.state.as_deref(),
+        ),
+    );
+    let mut sink = owner(
+        view.sink.peer.as_deref(),
+        view.sink.endpoint.as_deref(),
+        view.sink.state.as_deref(),
+    );
+    if let Some(epoch) = view.sink.epoch {
+        let _ = write!(sink, ", epoch {epoch}");
+    }
+    put(line, "sink", &sink);
+    put(line, "lag", &lag(view));
+    position(line, &view.position, width);
+    copy(line, &view.copy, width);
+    totals(line, &view.totals);
+    for hold in &view.holds {
+        let by = hold.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let at = hold.at.as_deref().map(|at| format!(" at {at}")).unwrap_or_default();
+        let why = hold.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        put_wrapped(line, "hold", &format!("{}{by}{at}{why}", hold.kind), width);
+    }
+    for error in view.errors.iter().take(LIST_MAX) {
+        put_wrapped(line, "error", &format!("{} {} {}", error.at, error.code, error.text), width);
+        if !error.fix.is_empty() {
+            put_wrapped(line, "", &format!("fix: {}", error.fix), width);
+        }
+    }
+    for event in view.history.iter().take(LIST_MAX) {
+        let at = or_unknown(event.at.as_deref());
+        let peer = event.peer.as_deref().map(|peer| format!(" on {peer}")).unwrap_or_default();
+        put_wrapped(line, "history", &format!("{at} {}{peer}", event.event), width);
+    }
+    if !view.placement.is_empty() {
+        line.push('\n');
+        line.push_str(&placement(&view.placement, width));
+    }
+    text
+}
+
+fn state(view: &StatusView) -> String {
+    let wish = match view.desired {
+        Desired::Run => "run",
+        Desired::Pause => "be paused",
+        Desired::Stop => "be stopped",
+    };
+    format!("{} (meant to {wish})", view.state.word())
+}
+
+fn owner(peer: Option<&str>, endpoint: Option<&str>, state: Option<&str>) -> String {
+    let on = peer.map_or_else(|| "on no peer".to_owned(), |peer| format!("on {peer}"));
+    let state = state.map(|state| format!(", {state}")).unwrap_or_default();
+    format!("{} {on}{state}", or_unknown(endpoint))
+}
+
+fn lag(view: &StatusView) -> String {
+    let lag = view.lag_ms.map_or_else(|| "unknown".to_owned(), duration_ms);
+    if view.caught_up { format!("{lag}, caught up") } else { lag }
+}
+
+fn position(line: &mut String, view: &PositionView, width: u16) {
+    if let (Some(file), Some(offset)) = (&view.binlog_file, view.binlog_pos) {
+        put(line, "position", &format!("{file}:{offset}"));
+    }
+    // When all three agree, one is enough to read.
+    let sets = [("applied", &view.applied), ("received", &view.received), ("read", &view.read)];
+    for (at, (label, set)) in sets.into_iter().enumerate() {
+        if let Some(set) = set
+            && (at == 0 || Some(set) != view.applied.as_ref())
+        {
+            put(line, label, &cut(set, usize::from(width).saturating_sub(LABEL)));
+        }
+    }
+}
+
+fn copy(line: &mut String, view: &CopyView, width: u16) {
+    let (Some(done), Some(tables)) = (view.tables_done, view.tables) else {
+        return;
+    };
+    if tables == 0 {
+        return;
+    }
+    let rows = count(view.rows.unwrap_or(0));
+    let of = view
+        .rows_estimate
+        .filter(|_| done < tables)
+        .map(|n| format!(" of about {}", count(n)))
+        .unwrap_or_default();
+    let eta = view
+        .eta_ms
+        .filter(|_| done < tables)
+        .map(|ms| format!(", about {} left", duration_ms(ms)))
+        .unwrap_or_default();
+    put(line, "copy", &format!("{done} of {tables} tables, {rows}{of} rows{eta}"));
+    let open: Vec<&TableView> = view.tables_detail.iter().filter(|t| t.state != "done").collect();
+    if open.is_empty() {
+        return;
+    }
+    let rows = open.iter().take(LIST_MAX).map(|t| {
+        let estimate = t.rows_estimate.map_or_else(|| UNKNOWN.to_owned(), count);
+        vec![
+            " ".repeat(LABEL - 2),
+            format!("{}.{}", t.schema, t.table),
+            t.state.clone(),
+            count(t.rows),
+            estimate,
+        ]
+    });
+    line.push_str(&table(&["", "TABLE", "STATE", "ROWS", "OF ABOUT"], rows, width));
+    if open.len() > LIST_MAX {
+        put(line, "", &format!("and {} more", open.len() - LIST_MAX));
+    }
+}
+
+fn totals(line: &mut String, view: &TotalsView) {
+    if let (Some(transactions), Some(rows), Some(groups)) = (view.transactions, view.rows, view.groups) {
+        let text = format!(
+            "{} transactions, {} rows in {} commits",
+            count(transactions),
+            count(rows),
+            count(groups)
+        );
+        put(line, "applied", &text);
+    }
+    if let (Some(raw), Some(wire)) = (view.bytes_raw, view.bytes_wire) {
+        put(line, "link", &format!("{} sent for {} of changes", bytes(wire), bytes(raw)));
+    }
+    let events = [
+        ("conflicts", view.conflicts),
+        ("restarts", view.restarts),
+        ("moves", view.owner_changes),
+    ];
+    let told: Vec<String> = events
+        .iter()
+        .filter_map(|(word, n)| n.map(|n| format!("{n} {word}")))
+        .collect();
+    if !told.is_empty() {
+        put(line, "troubles", &told.join(", "));
+    }
+}
+
+fn put(line: &mut String, label: &str, text: &str) {
+    let _ = writeln!(line, "{label:<LABEL$}{text}");
+}
+
+/// Puts a text that may be long: breaks between words, the next lines below the first one's text.
+fn put_wrapped(line: &mut String, label: &str, text: &str, width: u16) {
+    let room = usize::from(width).saturating_sub(LABEL).max(20);
+    let mut label = label;
+    let mut row = String::new();
+    for word in text.split_whitespace() {
+        if !row.is_empty() && row.chars().count() + 1 + word.chars().count() > room {
+            put(line, label, &row);
+            label = "";
+            row.clear();
+        }
+        if !row.is_empty() {
+            row.push(' ');
+        }
+        row.push_str(word);
+    }
+    put(line, label, &row);
+}
+
+fn cut(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(room.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
