@@ -274,6 +274,29 @@ async fn streams_to_one_address_share_a_connection_even_when_opened_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_peer_opens_streams_to_itself() {
+    let (a, mut a_incoming) = bind(config(&new_key(), "a"));
+    let (mut asking, mut answering) = soon(pair(&a, &a, &mut a_incoming)).await;
+    asking.send(&Request::Ping).await.expect("sent");
+    assert_eq!(
+        soon(answering.stream.recv::<Request>()).await.expect("received"),
+        Request::Ping
+    );
+    assert_eq!(&answering.peer, a.node_id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_open_streams_at_the_same_moment() {
+    let key = new_key();
+    let (a, mut a_incoming) = bind(config(&key, "a"));
+    let (b, mut b_incoming) = bind(config(&key, "b"));
+    let both = async { tokio::join!(pair(&a, &b, &mut b_incoming), pair(&b, &a, &mut a_incoming)) };
+    let ((mut from_a, _at_b), (_from_b, mut at_a)) = soon(both).await;
+    from_a.finish().await.expect("finished");
+    at_a.stream.send(&Response::Pong).await.expect("sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_where_nobody_answers_times_out() {
     let silent = UdpSocket::bind(loopback()).expect("bound");
     let (a, _a_incoming) = bind(config(&new_key(), "a"));

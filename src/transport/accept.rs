@@ -118,13 +118,11 @@ impl Door {
             });
         }
         // A client that does not trust us, or whom we do not trust, is only known by how the connection ended.
-        if let Some(reason) = connection.close_reason() {
-            if matches!(
-                TransportError::from_connection(addr, &reason),
-                TransportError::KeyMismatch { .. }
-            ) {
-                self.refusals.log(addr, KEY_MISMATCH, "key does not match");
-            }
+        let ended = connection
+            .close_reason()
+            .map(|reason| TransportError::from_connection(addr, &reason));
+        if matches!(ended, Some(TransportError::KeyMismatch { .. })) {
+            self.refusals.log(addr, KEY_MISMATCH, "key does not match");
         }
     }
 
