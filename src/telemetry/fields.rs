@@ -32,8 +32,10 @@ pub const ATTEMPT: &str = "attempt";
 pub const REASON: &str = "reason";
 /// An error, with its chain.
 pub const ERROR: &str = "error";
+/// Lines of the same kind that were not written since the last one.
+pub const HELD_BACK: &str = "held_back";
 
 /// Every name.
 pub const ALL: &[&str] = &[
-    PEER, SITE, JOB, TASK, STAGE, ADDRESS, GTID, SEQ, EPOCH, ROWS, BYTES, LAG_MS, ATTEMPT, REASON, ERROR,
+    PEER, SITE, JOB, TASK, STAGE, ADDRESS, GTID, SEQ, EPOCH, ROWS, BYTES, LAG_MS, ATTEMPT, REASON, ERROR, HELD_BACK,
 ];

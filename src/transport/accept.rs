@@ -169,9 +169,9 @@ struct Refusals {
 }
 
 impl Refusals {
-    fn log(&self, addr: SocketAddr, code: &str, reason: &str) {
+    fn log(&self, addr: SocketAddr, code: &str, text: &str) {
         if let Some(held_back) = self.pass(code, Instant::now()) {
-            warn!(peer = %addr, code, reason, held_back, "another peer was refused");
+            warn!(address = %addr, reason = code, error = text, held_back, "another peer was refused");
         }
     }
 

@@ -207,7 +207,8 @@ impl ClusterKey {
         }
         let mode = facts.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            warn!(path = %path.display(), mode = format!("{mode:o}"), "key file can be read by other users, expected mode 600");
+            let error = format!("`{}` has mode {mode:o}, expected 600", path.display());
+            warn!(error, "key file can be read by other users");
         }
         let bytes = fs::read(path).map_err(unusable)?;
         Self::parse(&bytes, path)
