@@ -1,12 +1,14 @@
 //! Writing a target: fence, apply, progress.
 
 pub mod apply;
+mod conflict;
 pub mod create;
 pub mod fence;
 pub mod literal;
 pub mod meta;
 pub mod packet;
 pub mod progress_store;
+pub mod purge;
 pub mod statement;
 pub mod turn;
 pub mod writer;

@@ -17,10 +17,10 @@ use crate::mysql::session::Session;
 use crate::mysql::target::apply::{ApplySession, Failure};
 use crate::mysql::target::create::{self, Content};
 use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
-use crate::mysql::target::meta::{JOB_TABLES, Meta, of_job};
+use crate::mysql::target::meta::{Meta, of_job};
 use crate::mysql::target::progress_store::{self, beat_statement, copy_statement, shape_statement};
 use crate::mysql::target::statement::{Statement, StatementLimits, TableSql};
-use crate::mysql::target::turn::{GUARD, LOST_FENCE, Turn, progress_statement};
+use crate::mysql::target::turn::{Turn, progress_statement};
 
 /// Times a group is tried when locks are in its way; each wait is 2 s (guess: longer means a person must look).
 const LOCK_TRIES: u32 = 5;
@@ -28,11 +28,11 @@ const LOCK_TRIES: u32 = 5;
 /// A target this task owns.
 #[derive(Debug)]
 pub struct Target {
-    control: Session,
-    apply: ApplySession,
-    meta: Meta,
-    job: JobId,
-    epoch: Epoch,
+    pub(super) control: Session,
+    pub(super) apply: ApplySession,
+    pub(super) meta: Meta,
+    pub(super) job: JobId,
+    pub(super) epoch: Epoch,
     progress: Progress,
     tables: Vec<Option<TableSql>>,
 }
@@ -354,58 +354,12 @@ impl Target {
         progress_statement(&self.meta, &self.job, self.epoch, &turn)
     }
 
-    fn statements(&self, group: &Group, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
+    pub(super) fn statements(&self, group: &Group, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
         let mut statements = Vec::new();
         for effect in &group.tables {
             statements.extend(self.table(effect.shape)?.effect(effect, limits)?);
         }
         Ok(statements)
-    }
-
-    /// What a failure means. The transaction is rolled back already.
-    async fn explain(&mut self, failure: Failure, statements: &[Statement], group: Option<&Group>) -> Error {
-        match failure {
-            Failure::Turn(error) if matches!(error.server_code(), Some(LOST_FENCE | GUARD)) => {
-                match fence::lost(&mut self.control, &self.meta, &self.job, self.epoch).await {
-                    Ok(lost) | Err(lost) => lost,
-                }
-            }
-            Failure::Turn(error) | Failure::Other(error) => error,
-            Failure::Statement { at, error, found } => {
-                let Some(statement) = statements.get(at) else {
-                    return error.unwrap_or_else(|| self.control.unexpected("a wrong count of no statement", "a statement"));
-                };
-                let Some(told) = mismatch(statement, error, found) else {
-                    return self.control.unexpected("a failure without a reason", "an error or a count");
-                };
-                let (Error::RowMismatch { .. }, Some(group)) = (&told, group) else {
-                    return told;
-                };
-                match self.find_row(group).await {
-                    Ok(Some(exact)) => exact,
-                    Ok(None) => told,
-                    Err(error) => error,
-                }
-            }
-        }
-    }
-
-    /// Runs a group that failed again, row by row and without committing, until the row that does not fit.
-    async fn find_row(&mut self, group: &Group) -> Result<Option<Error>, Error> {
-        let statements = self.statements(group, self.apply.limits().row_by_row())?;
-        self.apply.begin().await?;
-        let mut exact = None;
-        for statement in &statements {
-            let Err(Failure::Statement { error, found, .. }) = self.apply.execute(std::slice::from_ref(statement)).await else {
-                continue;
-            };
-            exact = mismatch(statement, error, found);
-            break;
-        }
-        if !exact.as_ref().is_some_and(Error::is_connection_gone) {
-            self.apply.rollback().await?;
-        }
-        Ok(exact)
     }
 
     fn table(&self, id: ShapeId) -> Result<&TableSql, Error> {
@@ -418,22 +372,6 @@ impl Target {
     fn shape_name(&self, id: ShapeId) -> Result<TableName, Error> {
         Ok(self.table(id)?.name().clone())
     }
-}
-
-/// The error of a statement that failed or counted wrong: a row conflict where it is one, else what the server said.
-fn mismatch(statement: &Statement, error: Option<Error>, found: Option<u64>) -> Option<Error> {
-    let (operation, expected) = (statement.operation, statement.expected);
-    let expectation = match (&error, found) {
-        (Some(Error::Server { code: 1062, message, .. }), _) => format!("{operation} expected no such row, found one: {message}"),
-        (Some(_), _) => return error,
-        (None, Some(found)) => format!("{operation} expected to affect {expected} rows, affected {found}"),
-        (None, None) => format!("{operation} expected to affect {expected} rows, affected another number"),
-    };
-    Some(Error::RowMismatch {
-        table: statement.table.shape.name.to_string(),
-        expectation,
-        key: statement.key.clone().unwrap_or_else(|| format!("one of {expected}")),
-    })
 }
 
 fn shape_id(at: usize) -> ShapeId {
@@ -454,31 +392,4 @@ fn find_copy<'a>(copy: &'a mut [CopyRow], name: &TableName) -> Result<(usize, &'
         reason: "expected a copy row, found none".into(),
     })?;
     Ok((at, &mut copy[at]))
-}
-
-/// The fence row of a job; None when the target has none.
-pub async fn read_fence(spec: &SinkSpec, job: &JobId) -> Result<Option<FenceRow>, Error> {
-    let meta = Meta::new(&spec.meta_schema);
-    let mut session = Session::connect(&spec.endpoint).await?;
-    let row = if meta.exists(&mut session).await? {
-        fence::read(&mut session, &meta, job).await?
-    } else {
-        None
-    };
-    session.close().await;
-    Ok(row)
-}
-
-/// Ends the job's owner and forgets its progress. False: there was nothing.
-pub async fn purge(spec: &SinkSpec, job: &JobId) -> Result<bool, Error> {
-    let meta = Meta::new(&spec.meta_schema);
-    let mut session = Session::connect(&spec.endpoint).await?;
-    fence::prepare_control(&mut session).await?;
-    let is_there = meta.exists(&mut session).await? && fence::end_owner(&mut session, &meta, job).await?;
-    if is_there {
-        let deletes = JOB_TABLES.map(|table| format!("DELETE FROM {} WHERE {}", meta.table(table), of_job(job)));
-        session.execute(format!("BEGIN; {}; COMMIT", deletes.join("; "))).await?;
-    }
-    session.close().await;
-    Ok(is_there)
 }
