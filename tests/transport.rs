@@ -438,7 +438,8 @@ async fn a_peer_that_was_killed_and_came_back_ends_its_former_streams_at_once() 
     let (back, mut back_incoming) = bind(config(&key, "b"));
     relay.to.send_replace(Some(back.local_addr()));
     let start = Instant::now();
-    former.send(&Request::Ping).await.expect("taken by our side");
+    // Any packet draws the reset; an acknowledgement may have done so before this one.
+    let _ = former.send(&Request::Ping).await;
     let ended = soon(former.recv::<Response>()).await.expect_err("ended");
     assert!(ended.is_loss(), "{ended:?}");
     let (opened, accepted) = soon(async { tokio::join!(a.open(relay.addr, StreamKind::Control), back_incoming.recv()) }).await;
