@@ -1,0 +1,8 @@
+//! The doors of a peer over real sockets, with a scripted cluster behind them: JSON shapes, status codes, the shell as `nc`
+//! sees it, and the command line with its exit codes.
+
+mod command_line;
+mod doors;
+mod http;
+mod scripted;
+mod shell;

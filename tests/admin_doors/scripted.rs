@@ -1,0 +1,235 @@
+//! A cluster that answers from a script.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use peer::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
+use peer::admin::refusal::{Refusal, RefusalKind};
+use peer::admin::views::*;
+use peer::core::disposition::Disposition;
+use peer::core::fault::{Fault, Faults};
+use peer::core::ids::Epoch;
+use peer::core::job_state::{SinkStatus, TableProgress};
+
+/// Knows one job, `orders`, which copies until it was asked about `polls` times and then is in `end`.
+pub struct Scripted {
+    polls: AtomicU32,
+    end: JobPhase,
+}
+
+impl Scripted {
+    pub fn new(polls: u32, end: JobPhase) -> Self {
+        Self {
+            polls: AtomicU32::new(polls),
+            end,
+        }
+    }
+}
+
+fn answer<T: Send + 'static>(value: Result<T, Refusal>) -> Reply<'static, T> {
+    Box::pin(std::future::ready(value))
+}
+
+fn known<T>(name: &str, value: T) -> Result<T, Refusal> {
+    if name == "orders" {
+        Ok(value)
+    } else {
+        Err(Refusal::unknown_job(name))
+    }
+}
+
+fn change(name: &str, action: &str, desired: Option<Desired>) -> Reply<'static, ChangeView> {
+    let view = ChangeView {
+        name: name.to_owned(),
+        incarnation: 1,
+        action: action.to_owned(),
+        desired,
+        changed: true,
+    };
+    answer(known(name, view))
+}
+
+fn owner(peer: &str) -> OwnerView {
+    OwnerView {
+        peer: Some(peer.to_owned()),
+    }
+}
+
+fn orders() -> StatusView {
+    let mut view = StatusView::unmeasured("orders", 1, 2, Desired::Run);
+    view.state = JobPhase::Copying;
+    view.source.peer = Some("sh-1".to_owned());
+    view.source.endpoint = Some("172.100.9.1:3306".to_owned());
+    view.sink.peer = Some("bj-1".to_owned());
+    view.sink.endpoint = Some("172.100.9.2:3306".to_owned());
+    view.absorb(&SinkStatus {
+        epoch: Epoch(3),
+        applied: "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-140".to_owned(),
+        binlog_file: "binlog.000003".to_owned(),
+        binlog_pos: 157,
+        lag_ms: Some(1_250),
+        rows_per_s: 12_345.0,
+        tables: vec![
+            TableProgress {
+                schema: "shop".into(),
+                table: "orders".into(),
+                state: "copying".into(),
+                rows: 50_000,
+                rows_estimate: Some(200_000),
+            },
+            TableProgress {
+                schema: "shop".into(),
+                table: "items".into(),
+                state: "done".into(),
+                rows: 7,
+                rows_estimate: Some(9),
+            },
+        ],
+        ..SinkStatus::default()
+    });
+    view.errors.push(ErrorView {
+        at: "2026-01-02T03:04:05Z".to_owned(),
+        class: Disposition::Retry,
+        code: "PEER1301".to_owned(),
+        text: "the target did not answer within 5 s, and this sentence is long enough to need a second line".to_owned(),
+        fix: "start it".to_owned(),
+    });
+    view.placement.push(PlacementView {
+        task: "sink".to_owned(),
+        peer: "sh-1".to_owned(),
+        verdict: "excluded".to_owned(),
+        rule: Some("${node.datacenter} = beijing".to_owned()),
+        score: None,
+    });
+    view
+}
+
+impl Cluster for Scripted {
+    fn members(&self) -> Reply<'_, MembersView> {
+        let member = |name: &str, datacenter: &str, is_self| MemberView {
+            name: name.to_owned(),
+            id: format!("id-of-{name}"),
+            state: MemberStanding::Alive,
+            datacenter: datacenter.to_owned(),
+            class: String::new(),
+            meta: [("rack".to_owned(), "r1".to_owned())].into(),
+            version: Some("0.1.0".to_owned()),
+            address: Some("203.0.113.7:7420".to_owned()),
+            admin: None,
+            http: None,
+            tasks: TaskCountsView { source: 1, sink: 0 },
+            is_self,
+        };
+        let members = vec![member("sh-1", "shanghai", true), member("bj-1", "beijing", false)];
+        answer(Ok(MembersView {
+            cluster: "default".to_owned(),
+            as_seen_by: "sh-1".to_owned(),
+            members,
+        }))
+    }
+
+    fn jobs(&self) -> Reply<'_, JobsView> {
+        let line = JobLine {
+            name: "orders".to_owned(),
+            state: JobPhase::Copying,
+            desired: Desired::Run,
+            incarnation: 1,
+            version: 2,
+            source: owner("sh-1"),
+            sink: owner("bj-1"),
+            lag_ms: Some(1_250),
+            rows_per_s: Some(12_345.0),
+            error: None,
+        };
+        answer(Ok(JobsView { jobs: vec![line] }))
+    }
+
+    fn status<'a>(&'a self, name: &'a str) -> Reply<'a, StatusView> {
+        let mut view = orders();
+        let left = self
+            .polls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        if left.is_err() {
+            view.state = self.end;
+        }
+        answer(known(name, view))
+    }
+
+    fn submit(&self, request: SubmitRequest) -> Reply<'_, SubmitView> {
+        if request.text.contains("broken") {
+            let fault = |key: &str| {
+                Fault::new(
+                    "PEER1101",
+                    format!("`{key}`"),
+                    "unknown key",
+                    "a key of job.toml",
+                    "remove it",
+                )
+            };
+            return answer(Err(Refusal::invalid(Faults(vec![fault("a"), fault("b")]))));
+        }
+        if !request.update && request.text.contains("other") {
+            let fault = Fault::new(
+                "PEER1203",
+                "job `orders`",
+                "another content",
+                "the same content",
+                "use `--update`",
+            );
+            return answer(Err(Refusal::new(RefusalKind::Exists, fault)));
+        }
+        let result = if request.update {
+            SubmitResult::Updated
+        } else {
+            SubmitResult::Accepted
+        };
+        let version = request.expect_version.unwrap_or(1);
+        answer(Ok(SubmitView {
+            name: "orders".to_owned(),
+            incarnation: 1,
+            version,
+            result,
+            seen_by: 2,
+            peers: 3,
+        }))
+    }
+
+    fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView> {
+        match kind {
+            HoldKind::Pause => change(name, "pause", Some(Desired::Pause)),
+            HoldKind::Stop => change(name, "stop", Some(Desired::Stop)),
+        }
+    }
+
+    fn release<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        change(name, "resume", Some(Desired::Run))
+    }
+
+    fn restart<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        change(name, "restart", Some(Desired::Run))
+    }
+
+    fn purge<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        change(name, "purge", None)
+    }
+
+    fn version(&self) -> Reply<'_, VersionView> {
+        let text = |s: &str| Some(s.to_owned());
+        answer(Ok(VersionView {
+            version: "0.1.0".to_owned(),
+            name: text("sh-1"),
+            id: text("id-of-sh-1"),
+            cluster: text("default"),
+        }))
+    }
+
+    fn health(&self) -> Reply<'_, HealthView> {
+        answer(Ok(HealthView { ok: true, reason: None }))
+    }
+
+    fn ready(&self) -> Reply<'_, HealthView> {
+        answer(Ok(HealthView {
+            ok: false,
+            reason: Some("still joining".to_owned()),
+        }))
+    }
+}
