@@ -25,8 +25,13 @@ async fn columns(conn: &mut Conn, schema: &str, table: &str) -> Vec<String> {
 async fn rows(server: &Server, schema: &str, table: &str) -> HashMap<Vec<Option<Vec<u8>>>, i64> {
     let mut conn = server.conn().await;
     let columns = columns(&mut conn, schema, table).await;
-    conn.query_drop("SET NAMES binary, time_zone = '+00:00'").await.expect("session");
-    let rows: Vec<Row> = conn.query(format!("SELECT {} FROM `{schema}`.`{table}`", columns.join(", "))).await.expect("rows");
+    conn.query_drop("SET NAMES binary, time_zone = '+00:00'")
+        .await
+        .expect("session");
+    let rows: Vec<Row> = conn
+        .query(format!("SELECT {} FROM `{schema}`.`{table}`", columns.join(", ")))
+        .await
+        .expect("rows");
     conn.disconnect().await.expect("disconnects");
     let mut counts = HashMap::new();
     for row in rows {
@@ -52,11 +57,23 @@ pub async fn difference(source: &Server, target: &Server, schema: &str, table: &
         return None;
     }
     let show = |row: &[Option<Vec<u8>>]| {
-        let values = row.iter().map(|value| value.as_deref().map_or("NULL".into(), |bytes| String::from_utf8_lossy(bytes).into_owned()));
+        let values = row.iter().map(|value| {
+            value
+                .as_deref()
+                .map_or("NULL".into(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+        });
         values.collect::<Vec<_>>().join(" | ")
     };
-    let shown: Vec<String> = counts.iter().take(3).map(|(row, count)| format!("{count:+} {}", show(row))).collect();
-    Some(format!("{schema}.{table}: {} of {total} rows differ (+ source only, - target only):\n{}", counts.len(), shown.join("\n")))
+    let shown: Vec<String> = counts
+        .iter()
+        .take(3)
+        .map(|(row, count)| format!("{count:+} {}", show(row)))
+        .collect();
+    Some(format!(
+        "{schema}.{table}: {} of {total} rows differ (+ source only, - target only):\n{}",
+        counts.len(),
+        shown.join("\n")
+    ))
 }
 
 /// Fails with the rows that differ.

@@ -12,7 +12,11 @@ pub fn folder() -> &'static Path {
 }
 
 fn start() -> (PathBuf, Child) {
-    let folder = tempfile::Builder::new().prefix("peer-t").tempdir().expect("temporary folder").keep();
+    let folder = tempfile::Builder::new()
+        .prefix("peer-t")
+        .tempdir()
+        .expect("temporary folder")
+        .keep();
     let script = r#"
         cat >/dev/null
         for f in "$1"/*.pid; do [ -f "$f" ] && kill -9 "$(cat "$f")" 2>/dev/null; done

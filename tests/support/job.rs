@@ -34,10 +34,22 @@ impl JobFile {
                 "[{section}]\nkind = \"mysql\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"root\"\npassword = \"\"\n{more}{constraint}\n"
             )
         };
-        let tables: String =
-            tables.iter().map(|table| format!("[[tables]]\nschema = \"{}\"\ntable = \"{table}\"\n", schema.base)).collect();
-        let source = end("source", servers.source.port, self.source_site, format!("start = \"{}\"\n", self.start));
-        let sink = end("sink", servers.target.port, self.sink_site, format!("meta_schema = \"{}\"\n", schema.meta));
+        let tables: String = tables
+            .iter()
+            .map(|table| format!("[[tables]]\nschema = \"{}\"\ntable = \"{table}\"\n", schema.base))
+            .collect();
+        let source = end(
+            "source",
+            servers.source.port,
+            self.source_site,
+            format!("start = \"{}\"\n", self.start),
+        );
+        let sink = end(
+            "sink",
+            servers.target.port,
+            self.sink_site,
+            format!("meta_schema = \"{}\"\n", schema.meta),
+        );
         format!("name = \"{}\"\n{source}{tables}{sink}{}", self.name, self.extra)
     }
 }

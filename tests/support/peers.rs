@@ -30,9 +30,20 @@ impl TestCluster {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let folder = guard::folder().join(format!("{word}-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir_all(&folder).expect("folder of the cluster");
-        let output = peer_command().args(["keygen", "--out"]).arg(folder.join("cluster.key")).output().expect("keygen runs");
-        assert!(output.status.success(), "keygen failed: {}", String::from_utf8_lossy(&output.stderr));
-        Self { folder, peers: Vec::new() }
+        let output = peer_command()
+            .args(["keygen", "--out"])
+            .arg(folder.join("cluster.key"))
+            .output()
+            .expect("keygen runs");
+        assert!(
+            output.status.success(),
+            "keygen failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Self {
+            folder,
+            peers: Vec::new(),
+        }
     }
 
     /// Three peers in two sites, as the demo has them.
@@ -57,11 +68,31 @@ impl TestCluster {
             None => vec!["start".into()],
             Some(seed) => vec!["join".into(), "--seed".into(), seed.run_field("peer")],
         };
-        let fixed = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--http", "127.0.0.1:0", "--name", name];
-        args.extend(fixed.iter().chain(&["--datacenter", datacenter]).chain(extra).map(|arg| (*arg).to_owned()));
+        let fixed = [
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--name",
+            name,
+        ];
+        args.extend(
+            fixed
+                .iter()
+                .chain(&["--datacenter", datacenter])
+                .chain(extra)
+                .map(|arg| (*arg).to_owned()),
+        );
         args.extend(["--data-dir".into(), folder.join("data").display().to_string()]);
         args.extend(["--key-file".into(), self.key_file().display().to_string()]);
-        let mut peer = TestPeer { name: name.to_owned(), args, folder, child: None };
+        let mut peer = TestPeer {
+            name: name.to_owned(),
+            args,
+            folder,
+            child: None,
+        };
         peer.spawn();
         peer.await_ready();
         self.peers.push(peer);
@@ -69,11 +100,17 @@ impl TestCluster {
     }
 
     pub fn peer(&self, name: &str) -> &TestPeer {
-        self.peers.iter().find(|peer| peer.name == name).unwrap_or_else(|| panic!("no peer {name}"))
+        self.peers
+            .iter()
+            .find(|peer| peer.name == name)
+            .unwrap_or_else(|| panic!("no peer {name}"))
     }
 
     pub fn peer_mut(&mut self, name: &str) -> &mut TestPeer {
-        self.peers.iter_mut().find(|peer| peer.name == name).unwrap_or_else(|| panic!("no peer {name}"))
+        self.peers
+            .iter_mut()
+            .find(|peer| peer.name == name)
+            .unwrap_or_else(|| panic!("no peer {name}"))
     }
 
     /// Any peer that runs.
@@ -84,11 +121,19 @@ impl TestCluster {
     /// Waits until each running peer sees `count` live members.
     pub fn await_members(&self, count: usize) {
         for peer in self.peers.iter().filter(|peer| peer.is_running()) {
-            until(&format!("{} sees {count} live members", peer.name), Duration::from_secs(15), || {
-                let seen = peer.json(&["members"]).ok()?;
-                let live = seen["members"].as_array()?.iter().filter(|member| member["state"] == "alive").count();
-                (live == count).then_some(())
-            });
+            until(
+                &format!("{} sees {count} live members", peer.name),
+                Duration::from_secs(15),
+                || {
+                    let seen = peer.json(&["members"]).ok()?;
+                    let live = seen["members"]
+                        .as_array()?
+                        .iter()
+                        .filter(|member| member["state"] == "alive")
+                        .count();
+                    (live == count).then_some(())
+                },
+            );
         }
     }
 }
@@ -96,7 +141,11 @@ impl TestCluster {
 impl TestPeer {
     fn spawn(&mut self) {
         let _ = fs::remove_file(self.run_file());
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file()).expect("log file");
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .expect("log file");
         let child = peer_command()
             .args(&self.args)
             .stdin(Stdio::null())
@@ -118,7 +167,10 @@ impl TestPeer {
             if let Some(status) = child.try_wait().expect("wait") {
                 panic!("{name} ended with {status}: {}", fs::read_to_string(&log).unwrap_or_default());
             }
-            fs::read_to_string(&run_file).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok()).map(|_| ())
+            fs::read_to_string(&run_file)
+                .ok()
+                .and_then(|text| serde_json::from_str::<Value>(&text).ok())
+                .map(|_| ())
         });
     }
 
@@ -146,19 +198,33 @@ impl TestPeer {
     pub fn run_field(&self, field: &str) -> String {
         let text = fs::read_to_string(self.run_file()).expect("run.json");
         let run: Value = serde_json::from_str(&text).expect("run.json is JSON");
-        run[field].as_str().unwrap_or_else(|| panic!("run.json has no {field}: {text}")).to_owned()
+        run[field]
+            .as_str()
+            .unwrap_or_else(|| panic!("run.json has no {field}: {text}"))
+            .to_owned()
     }
 
     /// Runs a command against this peer.
     pub fn cli(&self, args: &[&str]) -> Output {
-        peer_command().arg("--address").arg(self.run_field("http")).args(args).output().expect("the command runs")
+        peer_command()
+            .arg("--address")
+            .arg(self.run_field("http"))
+            .args(args)
+            .output()
+            .expect("the command runs")
     }
 
     /// Runs it with `--json`; Err holds exit code and both outputs.
     pub fn json(&self, args: &[&str]) -> Result<Value, String> {
         let output = self.cli(&[args, &["--json"]].concat());
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        let talk = || format!("{:?} {stdout} {}", output.status.code(), String::from_utf8_lossy(&output.stderr));
+        let talk = || {
+            format!(
+                "{:?} {stdout} {}",
+                output.status.code(),
+                String::from_utf8_lossy(&output.stderr)
+            )
+        };
         if !output.status.success() {
             return Err(talk());
         }
@@ -175,7 +241,11 @@ impl TestPeer {
 
     /// TERM, STOP or CONT.
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()).status().expect("kill runs");
+        let status = Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(self.pid().to_string())
+            .status()
+            .expect("kill runs");
         assert!(status.success(), "kill -{signal} {} failed", self.pid());
     }
 
@@ -183,7 +253,9 @@ impl TestPeer {
     pub fn terminate(&mut self) -> std::process::ExitStatus {
         self.signal("TERM");
         let mut child = self.child.take().expect("running");
-        until(&format!("{} ends after SIGTERM", self.name), Duration::from_secs(20), || child.try_wait().expect("wait"))
+        until(&format!("{} ends after SIGTERM", self.name), Duration::from_secs(20), || {
+            child.try_wait().expect("wait")
+        })
     }
 
     /// Starts it again with the same arguments and data_dir (ports differ).
@@ -204,7 +276,11 @@ impl TestPeer {
     pub fn resident_mib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("proc status");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|kib| kib.parse::<u64>().ok())
+            .expect("a number")
+            / 1024
     }
 }
 
@@ -213,7 +289,11 @@ impl Drop for TestPeer {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("--- {} ---\n{}", self.name, lines[lines.len().saturating_sub(40)..].join("\n"));
+            eprintln!(
+                "--- {} ---\n{}",
+                self.name,
+                lines[lines.len().saturating_sub(40)..].join("\n")
+            );
         }
         self.kill();
     }

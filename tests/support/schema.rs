@@ -16,17 +16,26 @@ impl TestSchema {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let base = format!("t_{word}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         servers().source.run(&[&format!("CREATE DATABASE {base}")]).await;
-        Self { meta: format!("{base}_meta"), base }
+        Self {
+            meta: format!("{base}_meta"),
+            base,
+        }
     }
 }
 
 impl Drop for TestSchema {
     fn drop(&mut self) {
-        let statements = [format!("DROP DATABASE IF EXISTS {}", self.base), format!("DROP DATABASE IF EXISTS {}", self.meta)];
+        let statements = [
+            format!("DROP DATABASE IF EXISTS {}", self.base),
+            format!("DROP DATABASE IF EXISTS {}", self.meta),
+        ];
         let drop_on = |server: Server| {
             let statements = statements.clone();
             std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
                 let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
                 runtime.block_on(server.run(&statements));
             })

@@ -39,13 +39,20 @@ pub fn start(name: &str, flags: &[&str]) -> Server {
     let talk = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "scripts/mysql start failed: {talk}");
     eprintln!("{talk}");
-    let port = String::from_utf8_lossy(&output.stdout).trim().parse().expect("scripts/mysql prints the port");
+    let port = String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .expect("scripts/mysql prints the port");
     Server { port }
 }
 
 fn from_env(name: &str) -> Option<Server> {
     let address = std::env::var(name).ok()?;
-    let port = address.rsplit(':').next()?.parse().unwrap_or_else(|_| panic!("{name}={address}: expected HOST:PORT"));
+    let port = address
+        .rsplit(':')
+        .next()?
+        .parse()
+        .unwrap_or_else(|_| panic!("{name}={address}: expected HOST:PORT"));
     Some(Server { port })
 }
 
@@ -58,14 +65,18 @@ impl Server {
             .user(Some("root"))
             .prefer_socket(false)
             .max_allowed_packet(Some(1 << 30));
-        Conn::new(opts).await.unwrap_or_else(|e| panic!("no session on port {}: {e}", self.port))
+        Conn::new(opts)
+            .await
+            .unwrap_or_else(|e| panic!("no session on port {}: {e}", self.port))
     }
 
     /// Runs statements one by one.
     pub async fn run(&self, statements: &[&str]) {
         let mut conn = self.conn().await;
         for statement in statements {
-            conn.query_drop(*statement).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
+            conn.query_drop(*statement)
+                .await
+                .unwrap_or_else(|e| panic!("{statement}: {e}"));
         }
         conn.disconnect().await.expect("disconnects");
     }
