@@ -320,6 +320,33 @@ mod tests {
         assert_eq!(text(&[head, array].concat()), "{\"a\": 1, \"bc\": [null, \"x\"]}");
     }
 
+    /// Documents that MySQL 9.7.4 wrote into its binlog, and what SELECT showed of them.
+    const FROM_THE_SERVER: &[(&str, &str)] = &[
+        (
+            "0003009400190001001a0001001b000100001c000239000c880061627303001d0019000000190001001a00030004000004010004020078226b0a09004f0005010005feff0b1f000b27000b2f00073700073b000a3f000a47000000000000000c407dc39425ad49b254000000000000f03f7011010090eefeff00f2052a01000000ffffffffffffffff0b71225c200109f09f98802f",
+            r#"{"a": {"": null, "x": true, "\"k\n": false}, "b": [1, -2, 3.5, 1e100, 1.0, 70000, -70000, 5000000000, 18446744073709551615], "s": "q\"\\ \u0001\t😀/"}"#,
+        ),
+        (
+            "00060069002e0001002f000100300001003100020033000300360003000f39000f42000f4c000f4f000f59000f5f00647479647462696e646179f6070b027ffffffef50b08a051f54737ffffff0f01050c08801a068310bab2190f04616263640a080000000000bab219",
+            r#"{"d": -1.10, "t": "-12:34:56.700000", "y": "base64:type15:BQ==", "dt": "2024-02-29 01:02:03.400000", "bin": "base64:type15:YWJjZA==", "day": "2024-02-29"}"#,
+        ),
+    ];
+
+    #[test]
+    fn what_the_server_wrote_is_what_it_shows() {
+        for (hex, text) in FROM_THE_SERVER {
+            let bytes: Vec<u8> = (0..hex.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+                .collect();
+            assert_eq!(&to_text(&bytes).unwrap(), text);
+            for cut in 0..bytes.len() {
+                // A cut document is an error or a shorter one, never a panic.
+                let _ = to_text(&bytes[..cut]);
+            }
+        }
+    }
+
     #[test]
     fn opaque_bytes_are_base64_with_their_type() {
         assert_eq!(to_text(&[OPAQUE, 252, 4, 1, 2, 3, 4]).unwrap(), "\"base64:type252:AQIDBA==\"");

@@ -389,6 +389,78 @@ mod tests {
         assert_eq!(time(&[0x80, 0, 0], 0), (false, 0, 0, 0, 0));
     }
 
+    /// Column, bytes and text of MySQL 9.7.4 (binlog image and SELECT of the same row).
+    const FROM_THE_SERVER: &[(ColumnKind, &str, &str)] = &[
+        (
+            ColumnKind::Decimal {
+                precision: 65,
+                scale: 30,
+            },
+            "7a0a1f00c4653600c4653600c4653600c4653600c4653600c4653600fc18",
+            "-99999999999999999999999999999999999.999999999999999999999999999999",
+        ),
+        (
+            ColumnKind::Decimal {
+                precision: 65,
+                scale: 30,
+            },
+            "800000000000000000000000000000000000000000000000000000000001",
+            "0.000000000000000000000000000001",
+        ),
+        (ColumnKind::Decimal { precision: 10, scale: 2 }, "7ffffffffe", "-0.01"),
+        (ColumnKind::Decimal { precision: 1, scale: 0 }, "76", "-9"),
+        (ColumnKind::Time { fsp: 0 }, "4b9105", "-838:59:59.000000"),
+        (ColumnKind::Time { fsp: 3 }, "4b9105d8fa", "-838:59:58.999000"),
+        (ColumnKind::Time { fsp: 6 }, "4b9105f0bdc1", "-838:59:58.999999"),
+        (ColumnKind::Time { fsp: 6 }, "7ffffffe2b40", "-00:00:00.120000"),
+        (
+            ColumnKind::DateTime { fsp: 6 },
+            "fef3ff7efb0f423f",
+            "9999-12-31 23:59:59.999999",
+        ),
+        (ColumnKind::DateTime { fsp: 0 }, "8000000000", "0000-00-00 00:00:00.000000"),
+        (ColumnKind::DateTime { fsp: 2 }, "8cb242000001", "1000-01-01 00:00:00.010000"),
+        (ColumnKind::Date, "00d00f", "2024-00-00 00:00:00.000000"),
+    ];
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn what_the_server_wrote_is_what_it_shows() {
+        for (kind, hex, text) in FROM_THE_SERVER {
+            let found = match decode(kind.clone(), &bytes(hex)) {
+                Value::Decimal(v) => v,
+                Value::Time(v) => {
+                    let sign = if v.is_negative { "-" } else { "" };
+                    format!("{sign}{:02}:{:02}:{:02}.{:06}", v.hours, v.minutes, v.seconds, v.micros)
+                }
+                Value::Date(v) | Value::DateTime(v) => {
+                    let (day, time) = ((v.year, v.month, v.day), (v.hours, v.minutes, v.seconds));
+                    format!(
+                        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}",
+                        day.0, day.1, day.2, time.0, time.1, time.2, v.micros
+                    )
+                }
+                other => unreachable!("{other:?}"),
+            };
+            assert_eq!(&found, text, "{kind:?} {hex}");
+        }
+        let stamp = Value::decode(&ColumnKind::Timestamp { fsp: 3 }, &[0x7f, 0xff, 0xff, 0xff, 0x27, 0x06]).unwrap();
+        assert_eq!(
+            stamp,
+            Value::Timestamp {
+                seconds: 2_147_483_647,
+                micros: 999_000
+            }
+        );
+        assert_eq!(decode(ColumnKind::Bit { bits: 17 }, &[1, 0, 1]), Value::Bit(65537));
+    }
+
     #[test]
     fn the_year_zero_is_not_1900() {
         assert_eq!(decode(ColumnKind::Year, &[0]), Value::Year(0));

@@ -261,6 +261,12 @@ mod tests {
     }
 
     #[test]
+    fn a_task_may_read_on_any_thread() {
+        fn is_send<T: Send>(_: impl FnOnce(&'static mut Reader) -> T) {}
+        is_send(|reader| reader.next());
+    }
+
+    #[test]
     fn tags_and_exclusive_ends_reach_the_driver() {
         let set = GtidSet::parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-3:mytag:5").unwrap();
         let text: Vec<_> = sids(&set).iter().map(ToString::to_string).collect();
