@@ -147,7 +147,7 @@ pub struct NodeFlags {
     pub class: Option<String>,
     /// A tag, for ${meta.KEY}; may be repeated
     #[arg(long, value_parser = key_value, value_name = "KEY=VALUE")]
-    pub meta: Vec<String>,
+    pub meta: Vec<(String, String)>,
     /// Where it keeps its identity and the job table
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
@@ -172,10 +172,9 @@ fn duration(text: &str) -> Result<Duration, String> {
     parse_time(text).ok_or_else(|| format!("`{text}` is not a time, expected one like `30 s` or `10m`"))
 }
 
-/// Only the form: which keys are good, `config` says.
-fn key_value(text: &str) -> Result<String, String> {
+fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is not KEY=VALUE, expected one like `rack=r1`")),
     }
 }
@@ -206,7 +205,7 @@ mod tests {
             panic!("not a join")
         };
         assert_eq!(seeds, ["a", "b:1"]);
-        assert_eq!(flags.meta, ["rack=r1"]);
+        assert_eq!(flags.meta, [("rack".to_owned(), "r1".to_owned())]);
     }
 
     #[test]

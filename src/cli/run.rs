@@ -15,12 +15,11 @@ use crate::admin::parse::{NOT_YET, job_name};
 use crate::admin::refusal::Refusal;
 use crate::admin::render;
 use crate::admin::views::{ChangeView, StatusView, SubmitView, VersionView};
-use crate::cli::args::{Cli, CliCommand, NodeFlags, SubmitFlags};
+use crate::cli::args::{Cli, CliCommand, SubmitFlags};
 use crate::cli::client::{Answered, Client};
 use crate::cli::failure::{EXIT_FAILED, Failure};
-use crate::cli::node_options::{Mode, NodeOptions};
 use crate::cli::{help, shell, watch};
-use crate::node;
+use crate::node::{self, Mode, NodeOptions};
 use crate::transport::key::{ClusterKey, KeyError};
 
 /// Reads the arguments, runs the command, prints what failed. Wrong usage ends in clap with exit code 2.
@@ -53,8 +52,14 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Purge { job, yes } => purge(&asker, job, *yes),
         CliCommand::Shell { admin } => shell::run(admin),
         CliCommand::Keygen { out } => keygen(out, cli.json),
-        CliCommand::Start(flags) => run_node(Mode::Start, flags, &[]),
-        CliCommand::Join { seeds, flags } => run_node(Mode::Join, flags, seeds),
+        CliCommand::Start(flags) => node::run(NodeOptions {
+            mode: Mode::Start,
+            flags: flags.clone(),
+        }),
+        CliCommand::Join { seeds, flags } => node::run(NodeOptions {
+            mode: Mode::Join { seeds: seeds.clone() },
+            flags: flags.clone(),
+        }),
         CliCommand::Version => {
             let version = env!("CARGO_PKG_VERSION").to_owned();
             version_of(
@@ -75,11 +80,6 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Help { command } => help_on(command.as_deref()),
         CliCommand::Other(words) => Err(other(words)),
     }
-}
-
-fn run_node(mode: Mode, flags: &NodeFlags, seeds: &[String]) -> Result<(), Failure> {
-    let options = NodeOptions::new(mode, flags, seeds, |name| std::env::var(name).ok());
-    node::run(options).map_err(|faults| Failure::new(EXIT_FAILED, faults))
 }
 
 /// Asks and prints.

@@ -33,7 +33,6 @@ pub struct GaugeSeries {
 
 impl CounterSeries {
     /// The counter for this value of the label.
-    #[must_use]
     pub fn of(&self, value: &str) -> Counter {
         counter!(self.name, self.label => value.to_owned())
     }

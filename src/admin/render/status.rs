@@ -153,7 +153,7 @@ fn totals(line: &mut String, view: &TotalsView) {
             count(rows),
             count(groups)
         );
-        put(line, "applied", &text);
+        put(line, "total", &text);
     }
     if let (Some(raw), Some(wire)) = (view.bytes_raw, view.bytes_wire) {
         put(line, "link", &format!("{} sent for {} of changes", bytes(wire), bytes(raw)));
