@@ -1,5 +1,7 @@
 //! The binlog reader against a real server: every type, every kind of transaction, where it begins and what it refuses.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::Duration;
