@@ -1,1 +1,185 @@
-//! How a flow ends.
+//! Every way a flow ends other than by its own stop, by what the task above must do about it.
+//!
+//! Made by the stages of both flows. The actor acts on `disposition()` alone; people read `report()`.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::core::disposition::Disposition;
+use crate::core::fault::Fault;
+use crate::core::ids::NodeId;
+use crate::core::job_state::ErrorReport;
+use crate::flow::byte_channel::Closed;
+use crate::mysql;
+use crate::transport::error::TransportError;
+use crate::wire::error::WireError;
+
+/// An error of a flow. What was not committed in the target is read again from the progress row.
+#[derive(Debug, Error)]
+pub enum FlowError {
+    /// A database failed.
+    #[error(transparent)]
+    Database(#[from] mysql::error::Error),
+    /// The connection between the peers failed; the stream is gone.
+    #[error(transparent)]
+    Link(#[from] TransportError),
+    /// Bytes from the other peer cannot be read; the stream is of no use any more.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The source task ended and said why.
+    #[error("the source task at `{peer}` ended: {}", .report.text)]
+    Reported {
+        /// Who ran it.
+        peer: NodeId,
+        /// What it said.
+        report: ErrorReport,
+    },
+    /// No frame for too long on a stream that should carry one each second.
+    #[error("nothing came from the other peer for {limit:?}, expected a frame each second")]
+    Silent {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// The other peer closed the stream without a reason.
+    #[error("the stream ended while {while_}")]
+    Ended {
+        /// What was under way.
+        while_: &'static str,
+    },
+    /// A stage ended before the one that feeds it; its own error tells why.
+    #[error(transparent)]
+    StageEnded(#[from] Closed),
+    /// An item stands where it must not. Nothing of it was applied.
+    #[error("found {found} in the sequence, expected {expected}")]
+    OutOfOrder {
+        /// What came.
+        found: String,
+        /// What should have come.
+        expected: &'static str,
+    },
+    /// A row or a piece of the copy is larger than a frame of the link.
+    #[error("{what} takes {bytes} bytes, expected at most {bytes_max}")]
+    TooLarge {
+        /// What does not fit.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The job or its databases do not have the form they must have.
+    #[error("{0}")]
+    Refused(Box<Fault>),
+    /// The flow did not come to its end in time after it was told to stop; it was cut off. Nothing is half committed.
+    #[error("stopping took longer than {limit:?}")]
+    StopTimedOut {
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl From<Fault> for FlowError {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(Box::new(fault))
+    }
+}
+
+impl FlowError {
+    /// What the task must do.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Database(error) => error.disposition(),
+            Self::Link(error) => error.disposition(),
+            Self::Wire(error) => error.disposition(),
+            Self::Reported { report, .. } => report.class,
+            Self::Silent { .. } | Self::Ended { .. } | Self::StageEnded(_) | Self::StopTimedOut { .. } => Disposition::Retry,
+            Self::OutOfOrder { .. } | Self::TooLarge { .. } | Self::Refused(_) => Disposition::Fatal,
+        }
+    }
+
+    /// Stable number of this kind of error.
+    #[must_use]
+    pub fn code(&self) -> String {
+        let code = match self {
+            Self::Database(error) => error.code(),
+            Self::Link(error) => return error.fault().code,
+            Self::Reported { report, .. } => &report.code,
+            Self::Refused(fault) => &fault.code,
+            Self::Wire(_) => "PEER1402",
+            Self::Silent { .. } => "PEER1403",
+            Self::Ended { .. } | Self::StageEnded(_) => "PEER1404",
+            Self::OutOfOrder { .. } => "PEER1405",
+            Self::TooLarge { .. } => "PEER1406",
+            Self::StopTimedOut { .. } => "PEER1407",
+        };
+        code.to_owned()
+    }
+
+    /// What a person can do.
+    #[must_use]
+    pub fn fix(&self) -> String {
+        match self {
+            Self::Database(error) => error.fix(),
+            Self::Reported { report, .. } => report.fix.clone(),
+            Self::Refused(fault) => fault.fix.clone(),
+            Self::Link(error) => error.fault().fix,
+            Self::Silent { .. } | Self::Ended { .. } | Self::StageEnded(_) | Self::StopTimedOut { .. } => {
+                "nothing: it is tried again; look at the network between the two peers if it stays".into()
+            }
+            Self::Wire(_) | Self::OutOfOrder { .. } => {
+                "this is a bug or a mix of versions: report it with `peer version` of both peers".into()
+            }
+            Self::TooLarge { .. } => "exclude the table, or keep its rows below the limit".into(),
+        }
+    }
+
+    /// The error as people see it; `at` is the wall clock, RFC 3339 UTC.
+    #[must_use]
+    pub fn report(&self, at: String) -> ErrorReport {
+        ErrorReport {
+            at,
+            class: self.disposition(),
+            code: self.code(),
+            text: self.to_string(),
+            fix: self.fix(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_source_reported_keeps_its_class_code_and_fix() {
+        let report = ErrorReport {
+            at: "2026-01-01T00:00:00Z".into(),
+            class: Disposition::Fatal,
+            code: "PEER1305".into(),
+            text: "binlog purged".into(),
+            fix: "copy again".into(),
+        };
+        let error = FlowError::Reported {
+            peer: NodeId("a".into()),
+            report,
+        };
+        assert_eq!(error.disposition(), Disposition::Fatal);
+        let again = error.report("2026-01-01T00:00:01Z".into());
+        assert_eq!((again.code.as_str(), again.fix.as_str()), ("PEER1305", "copy again"));
+        assert!(again.text.contains("binlog purged"));
+    }
+
+    #[test]
+    fn a_dead_link_is_tried_again() {
+        assert_eq!(
+            FlowError::Silent {
+                limit: Duration::from_secs(5)
+            }
+            .disposition(),
+            Disposition::Retry
+        );
+        assert_eq!(FlowError::from(Closed).disposition(), Disposition::Retry);
+    }
+}

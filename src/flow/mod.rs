@@ -7,6 +7,7 @@ pub mod merger;
 pub mod receiver;
 pub mod sender;
 pub mod sink_flow;
+pub mod sink_meter;
 pub mod source_flow;
 pub mod split;
 pub mod status;

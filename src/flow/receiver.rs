@@ -1,1 +1,198 @@
-//! Receives frames and turns them into items.
+//! Takes frames from the source, hands their items to the applier and gives the source credit back.
+//!
+//! Fed by the link; feeds `flow::applier` through a byte channel, and the meter with what arrived and with heartbeats.
+//! Credit for a batch travels with its last item and goes back when that was applied, not when it arrived: a slow
+//! target slows the source. It ends with an error in any case; what it handed over before is whole frames.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::core::change::Item;
+use crate::core::gtid_set::GtidSet;
+use crate::core::ids::NodeId;
+use crate::core::job_state::ErrorReport;
+use crate::flow::byte_channel::ByteSender;
+use crate::flow::error::FlowError;
+use crate::flow::sink_meter::SinkMeter;
+use crate::transport::stream::{FrameReceiver, FrameSender};
+use crate::wire::batch::{decode_batch, item_bytes};
+use crate::wire::error::WireError;
+use crate::wire::frame::{DATA, Frame};
+use crate::wire::message::{Message, SinkToSource, SourceToSink};
+
+/// Silence after which the path to the source is dead. The source sends at least one frame a second.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Shortest time between two acknowledgements (PROTOCOLS 11).
+const ACK_EVERY: Duration = Duration::from_millis(50);
+
+/// Credit that is given back at once (PROTOCOLS 11); less when the window is small, or the source would wait for it.
+const ACK_BYTES: u64 = 1024 * 1024;
+
+/// An item and the credit that its application sets free.
+#[derive(Debug)]
+pub struct Arrived {
+    /// What to apply.
+    pub item: Item,
+    /// Bytes of the batch that ends with it, else 0.
+    pub credit: u64,
+}
+
+/// What a receiver needs.
+#[derive(Debug)]
+pub struct ReceiverArgs {
+    /// Who is at the other end, for reports.
+    pub peer: NodeId,
+    /// From the source.
+    pub frames: FrameReceiver,
+    /// To the source.
+    pub acks: FrameSender,
+    /// To the applier.
+    pub items: ByteSender<Arrived>,
+    /// What arrives is noted here.
+    pub meter: Arc<SinkMeter>,
+    /// Bytes of batches the source may have under way.
+    pub window_bytes: u64,
+    /// Credit of everything applied so far, from the applier; also touched after each commit.
+    pub consumed: watch::Receiver<u64>,
+    /// The job's rate, passed on to the source when it changes.
+    pub rate: watch::Receiver<u64>,
+}
+
+/// Receives until the path dies, the source reports an end, or the applier leaves.
+pub async fn run(args: ReceiverArgs) -> Result<Infallible, FlowError> {
+    let ReceiverArgs {
+        peer,
+        mut frames,
+        mut acks,
+        items,
+        meter,
+        window_bytes,
+        consumed,
+        rate,
+    } = args;
+    tokio::select! {
+        failed = receive(&peer, &mut frames, &items, &meter) => failed,
+        failed = acknowledge(&mut acks, &meter, window_bytes, consumed, rate) => failed,
+    }
+}
+
+async fn receive(
+    peer: &NodeId,
+    frames: &mut FrameReceiver,
+    items: &ByteSender<Arrived>,
+    meter: &SinkMeter,
+) -> Result<Infallible, FlowError> {
+    loop {
+        let frame = timeout(SILENCE_MAX, frames.recv_frame())
+            .await
+            .map_err(|_| FlowError::Silent { limit: SILENCE_MAX })??;
+        let frame = frame.ok_or(FlowError::Ended {
+            while_: "the sink task was receiving",
+        })?;
+        if frame.kind == DATA {
+            hand_over(frame, items, meter).await?;
+        } else {
+            follow(peer, SourceToSink::from_frame(&frame)?, meter)?;
+        }
+    }
+}
+
+/// Hands the items of a batch to the applier, waiting for room.
+async fn hand_over(frame: Frame, items: &ByteSender<Arrived>, meter: &SinkMeter) -> Result<(), FlowError> {
+    let bytes_wire = frame.body.len() as u64;
+    let batch = decode_batch(frame.body)?;
+    let weights: Vec<usize> = batch.iter().map(item_bytes).collect();
+    meter.batch(bytes_wire, weights.iter().sum::<usize>() as u64);
+    let last = batch.len().saturating_sub(1);
+    for (at, (item, weight)) in batch.into_iter().zip(weights).enumerate() {
+        if let Item::Txn(part) = &item
+            && part.is_last
+        {
+            meter.received(part);
+        }
+        let credit = if at == last { bytes_wire } else { 0 };
+        items.send(Arrived { item, credit }, weight).await?;
+    }
+    Ok(())
+}
+
+fn follow(peer: &NodeId, message: SourceToSink, meter: &SinkMeter) -> Result<(), FlowError> {
+    match message {
+        SourceToSink::Accepted { .. } => Ok(()),
+        SourceToSink::Heartbeat {
+            executed, source_now_us, ..
+        } => {
+            let executed = GtidSet::parse(&executed).map_err(|error| WireError::Malformed {
+                what: "a heartbeat",
+                reason: error.to_string(),
+            })?;
+            meter.heartbeat(executed, source_now_us);
+            Ok(())
+        }
+        SourceToSink::Failed {
+            report_json,
+            disposition,
+        } => {
+            let mut report: ErrorReport = serde_json::from_str(&report_json).map_err(|error| WireError::Malformed {
+                what: "a report",
+                reason: error.to_string(),
+            })?;
+            report.class = disposition;
+            Err(FlowError::Reported {
+                peer: peer.clone(),
+                report,
+            })
+        }
+    }
+}
+
+/// Sends credit and durable positions at most each 50 ms, or after enough bytes.
+async fn acknowledge(
+    acks: &mut FrameSender,
+    meter: &SinkMeter,
+    window_bytes: u64,
+    mut consumed: watch::Receiver<u64>,
+    mut rate: watch::Receiver<u64>,
+) -> Result<Infallible, FlowError> {
+    let at_once = ACK_BYTES.min(window_bytes / 4);
+    let (mut granted, mut durable_seq) = (0, 0);
+    let mut sent_at = Instant::now();
+    let is_applier_gone = |_| FlowError::StageEnded(crate::flow::byte_channel::Closed);
+    loop {
+        tokio::select! {
+            changed = consumed.changed() => changed.map_err(is_applier_gone)?,
+            Ok(()) = rate.changed() => {
+                let bytes_per_s = *rate.borrow_and_update();
+                acks.send(&SinkToSource::Rate { bytes_per_s }).await?;
+                continue;
+            }
+        }
+        let due = sent_at + ACK_EVERY;
+        while *consumed.borrow_and_update() - granted < at_once {
+            match tokio::time::timeout_at(due, consumed.changed()).await {
+                Ok(changed) => changed.map_err(is_applier_gone)?,
+                Err(_elapsed) => break,
+            }
+        }
+        let total = *consumed.borrow_and_update();
+        if total > granted {
+            acks.send(&SinkToSource::Credit { bytes: total - granted }).await?;
+            granted = total;
+        }
+        let durable = meter.durable();
+        if durable.seq != durable_seq {
+            durable_seq = durable.seq;
+            acks.send(&SinkToSource::Durable {
+                executed: durable.executed,
+                seq: durable.seq,
+            })
+            .await?;
+        }
+        sent_at = Instant::now();
+    }
+}

@@ -1,10 +1,42 @@
-//! Batches items and sends them within credit and rate.
+//! Batches items and sends them within the sink's credit and the link's rate.
 //!
-//! Fed by `flow::merger` through a byte channel of `Outgoing`; feeds the link. Heartbeats keep their place between the items.
+//! Fed by `flow::merger` through a byte channel of `Outgoing`; feeds the link, and reads what the sink sends back. A batch
+//! leaves at once when the link is idle; while credit or rate hold it back, what piles up joins it. Heartbeats keep
+//! their place between the items. While it waits for anything it sends an empty batch each second, so that the sink can
+//! tell a slow link from a dead one. It does not retry: a stream that failed is opened anew by the sink.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::core::change::Item;
+use crate::core::job_spec::LinkSpec;
 use crate::core::job_state::ErrorReport;
-use crate::wire::batch::item_bytes;
+use crate::flow::byte_channel::{ByteReceiver, Charge};
+use crate::flow::error::FlowError;
+use crate::flow::split::split;
+use crate::flow::status::{Durable, SentTotals};
+use crate::transport::rate_limit::{RateLimit, Turn};
+use crate::transport::stream::{FrameReceiver, FrameSender};
+use crate::wire::batch::{BatchEncoder, encode_batch, item_bytes};
+use crate::wire::frame::{DATA, DATA_BYTES_MAX, Frame};
+use crate::wire::message::{Message, SinkToSource, SourceToSink};
+
+/// Time without a frame after which an empty one goes. A fifth of what the sink takes for a dead path.
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
+
+/// Share of a second's rate that one batch takes at most, so that heartbeats are not late behind it.
+const BATCHES_PER_SECOND: u64 = 20;
+
+/// No batch is cut smaller than this for the sake of the rate: smaller ones do not compress.
+const BATCH_BYTES_MIN: u64 = 4096;
+
+/// No transaction is cut into parts smaller than this: each costs a header and a look at the target.
+const PART_BYTES_MIN: usize = 64 * 1024;
 
 /// What the stages of the source task hand to the sender, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,5 +65,352 @@ impl Outgoing {
             Self::Heartbeat { executed, .. } => 64 + executed.len(),
             Self::Failed(report) => 64 + report.text.len() + report.fix.len(),
         }
+    }
+}
+
+/// What a sender needs.
+#[derive(Debug)]
+pub struct SenderArgs {
+    /// What is to be sent.
+    pub items: ByteReceiver<Outgoing>,
+    /// To the sink.
+    pub frames: FrameSender,
+    /// From the sink.
+    pub acks: FrameReceiver,
+    /// The job's `[link]`.
+    pub link: LinkSpec,
+    /// Bytes of batches that may be under way, from `Subscribe`.
+    pub window_bytes: u64,
+    /// The job's own rate, which the sink may change, then those shared with other jobs.
+    pub rates: Vec<RateLimit>,
+    /// Counters.
+    pub totals: watch::Sender<SentTotals>,
+    /// What the sink says is committed.
+    pub durable: watch::Sender<Durable>,
+}
+
+/// Sends until the items end (Ok, everything delivered to the link), the stream fails, or `stop` (Ok, at once: what was
+/// not committed is asked for again).
+pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowError> {
+    let SenderArgs {
+        items,
+        frames,
+        mut acks,
+        link,
+        window_bytes,
+        rates,
+        totals,
+        durable,
+    } = args;
+    let granted = watch::Sender::new(window_bytes);
+    let inbox = Inbox {
+        channel: items,
+        pieces: VecDeque::new(),
+        part_bytes: part_bytes(&link),
+    };
+    let mut sender = Sender {
+        frames,
+        link,
+        granted: granted.subscribe(),
+        window_bytes,
+        sent: 0,
+        encoder: BatchEncoder::default(),
+        rates: rates.clone(),
+        totals,
+    };
+    tokio::select! {
+        sent = sender.send_all(inbox) => sent,
+        failed = read_acks(&mut acks, &granted, &durable, &rates) => failed.map(|never| match never {}),
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+/// Follows what the sink sends back until the stream ends.
+async fn read_acks(
+    acks: &mut FrameReceiver,
+    granted: &watch::Sender<u64>,
+    durable: &watch::Sender<Durable>,
+    rates: &[RateLimit],
+) -> Result<Infallible, FlowError> {
+    loop {
+        match acks.recv::<SinkToSource>().await? {
+            SinkToSource::Credit { bytes } => granted.send_modify(|total| *total = total.saturating_add(bytes)),
+            SinkToSource::Durable { executed, seq } => {
+                durable.send_replace(Durable { executed, seq });
+            }
+            SinkToSource::Rate { bytes_per_s } => {
+                if let Some(own) = rates.first() {
+                    own.set_rate(bytes_per_s);
+                }
+            }
+        }
+    }
+}
+
+/// What came out of the channel and was not sent yet.
+struct Inbox {
+    channel: ByteReceiver<Outgoing>,
+    pieces: VecDeque<Piece>,
+    /// Bytes of rows in one part of a transaction.
+    part_bytes: usize,
+}
+
+enum Piece {
+    Item {
+        item: Item,
+        bytes: usize,
+        charge: Option<Charge>,
+    },
+    Heartbeat(SourceToSink),
+    Failed(ErrorReport),
+}
+
+impl Inbox {
+    /// Waits until something is at the front; false: nothing will come any more.
+    async fn wait(&mut self) -> bool {
+        if !self.pieces.is_empty() {
+            return true;
+        }
+        let Some(outgoing) = self.channel.recv().await else {
+            return false;
+        };
+        let (outgoing, charge) = outgoing.into_parts();
+        self.take(outgoing, charge);
+        true
+    }
+
+    fn front(&mut self) -> Option<&Piece> {
+        if self.pieces.is_empty()
+            && let Some(outgoing) = self.channel.try_recv()
+        {
+            let (outgoing, charge) = outgoing.into_parts();
+            self.take(outgoing, charge);
+        }
+        self.pieces.front()
+    }
+
+    fn take(&mut self, outgoing: Outgoing, charge: Charge) {
+        let part_bytes = self.part_bytes;
+        match outgoing {
+            Outgoing::Item(item) => {
+                let mut charge = Some(charge);
+                // The whole of a split item is charged until its first piece left: the rest is in this queue anyway.
+                for item in split(item, part_bytes) {
+                    let bytes = item_bytes(&item);
+                    self.pieces.push_back(Piece::Item {
+                        item,
+                        bytes,
+                        charge: charge.take(),
+                    });
+                }
+            }
+            Outgoing::Heartbeat {
+                executed,
+                is_caught_up,
+                source_now_us,
+            } => {
+                self.pieces.push_back(Piece::Heartbeat(SourceToSink::Heartbeat {
+                    executed,
+                    is_caught_up,
+                    source_now_us,
+                }));
+            }
+            Outgoing::Failed(report) => self.pieces.push_back(Piece::Failed(report)),
+        }
+    }
+
+    /// Takes items from the front up to `bytes_max`, at least one.
+    fn collect(&mut self, bytes_max: usize) -> (Vec<Item>, Vec<Charge>) {
+        let (mut items, mut charges, mut total) = (Vec::new(), Vec::new(), 0);
+        while let Some(Piece::Item { bytes, .. }) = self.front()
+            && (items.is_empty() || total + bytes <= bytes_max)
+        {
+            let Some(Piece::Item { item, bytes, charge }) = self.pieces.pop_front() else {
+                break;
+            };
+            total += bytes;
+            items.push(item);
+            charges.extend(charge);
+        }
+        (items, charges)
+    }
+}
+
+struct Sender {
+    frames: FrameSender,
+    link: LinkSpec,
+    /// Bytes of batches the sink ever allowed, the first window included.
+    granted: watch::Receiver<u64>,
+    window_bytes: u64,
+    /// Bytes of batches ever sent.
+    sent: u64,
+    encoder: BatchEncoder,
+    rates: Vec<RateLimit>,
+    totals: watch::Sender<SentTotals>,
+}
+
+impl Sender {
+    async fn send_all(&mut self, mut inbox: Inbox) -> Result<(), FlowError> {
+        while self.staying_alive(inbox.wait()).await? {
+            match inbox.front() {
+                None => {}
+                Some(Piece::Item { .. }) => self.send_batch(&mut inbox).await?,
+                Some(Piece::Heartbeat(_) | Piece::Failed(_)) => {
+                    if self.send_message(inbox.pieces.pop_front()).await? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(self.frames.finish().await?)
+    }
+
+    /// Sends a heartbeat or the end; true: it was the end.
+    async fn send_message(&mut self, piece: Option<Piece>) -> Result<bool, FlowError> {
+        let (message, is_end) = match piece {
+            Some(Piece::Heartbeat(message)) => (message, false),
+            Some(Piece::Failed(report)) => {
+                let report_json = serde_json::to_string(&report).expect("a report has only text");
+                (
+                    SourceToSink::Failed {
+                        report_json,
+                        disposition: report.class,
+                    },
+                    true,
+                )
+            }
+            Some(Piece::Item { .. }) | None => return Ok(false),
+        };
+        self.send_frame(message.to_frame()).await?;
+        Ok(is_end)
+    }
+
+    async fn send_batch(&mut self, inbox: &mut Inbox) -> Result<(), FlowError> {
+        self.wait_for_credit(1).await?;
+        self.wait_for_more(inbox).await;
+        let turns = self.wait_for_turns().await?;
+        // The charges keep the items' bytes counted until the frame is handed over.
+        let (items, _charges) = inbox.collect(self.batch_bytes());
+        let body = encode_batch(&items, compression(&self.link), &mut self.encoder).map_err(too_large)?;
+        let bytes = body.len() as u64;
+        self.wait_for_credit(bytes).await?;
+        self.send_frame(Frame { kind: DATA, body }).await?;
+        drop(turns);
+        self.sent += bytes;
+        let (raw, in_flight) = (self.encoder.raw_bytes() as u64, self.in_flight());
+        self.totals.send_modify(|totals| {
+            totals.batches += 1;
+            totals.items += items.len() as u64;
+            totals.bytes_raw += raw;
+            totals.bytes_wire += bytes;
+            totals.bytes_in_flight = in_flight;
+        });
+        Ok(())
+    }
+
+    async fn send_frame(&mut self, frame: Frame) -> Result<(), FlowError> {
+        self.rates.iter().for_each(|rate| rate.charge(frame.body.len() as u64));
+        Ok(self.frames.send_frame(frame).await?)
+    }
+
+    /// Sent and not granted back.
+    fn in_flight(&self) -> u64 {
+        (self.sent + self.window_bytes).saturating_sub(*self.granted.borrow())
+    }
+
+    /// Waits until `bytes` may be sent: there is credit for them, or nothing is under way (a frame larger than the window).
+    async fn wait_for_credit(&mut self, bytes: u64) -> Result<(), FlowError> {
+        let mut granted = self.granted.clone();
+        let (sent, window) = (self.sent, self.window_bytes);
+        let room = async move {
+            granted
+                .wait_for(|granted| *granted >= sent + bytes || *granted >= sent + window)
+                .await
+                .is_ok()
+        };
+        // The other half of the watch lives as long as this sender runs.
+        if self.staying_alive(room).await? {
+            Ok(())
+        } else {
+            Err(FlowError::Ended {
+                while_: "the sender waited for credit",
+            })
+        }
+    }
+
+    /// On a link that is not idle, waits for a fuller batch for as long as the job allows.
+    async fn wait_for_more(&self, inbox: &Inbox) {
+        let delay = Duration::from_millis(self.link.batch_delay_ms);
+        if delay.is_zero() || self.in_flight() == 0 {
+            return;
+        }
+        let full = self.batch_bytes();
+        let deadline = tokio::time::Instant::now() + delay;
+        while inbox.channel.depth().bytes < full && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn wait_for_turns(&mut self) -> Result<Vec<Turn>, FlowError> {
+        let rates = self.rates.clone();
+        self.staying_alive(async move {
+            let mut turns = Vec::with_capacity(rates.len());
+            for rate in &rates {
+                turns.push(rate.turn().await);
+            }
+            turns
+        })
+        .await
+    }
+
+    /// Bytes a batch aims at now.
+    fn batch_bytes(&self) -> usize {
+        let slowest = self.rates.iter().map(RateLimit::rate).filter(|rate| *rate > 0).min();
+        let by_rate = slowest.map_or(u64::MAX, |rate| (rate / BATCHES_PER_SECOND).max(BATCH_BYTES_MIN));
+        usize::try_from(self.link.batch_bytes.min(by_rate))
+            .unwrap_or(usize::MAX)
+            .clamp(1, DATA_BYTES_MAX / 2)
+    }
+
+    /// Waits for `work` and sends an empty batch for each second it takes. Empty batches need no credit.
+    async fn staying_alive<T>(&mut self, work: impl Future<Output = T>) -> Result<T, FlowError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep(ALIVE_EVERY) => {
+                    let body = encode_batch(&[], compression(&self.link), &mut self.encoder)?;
+                    self.send_frame(Frame { kind: DATA, body }).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Parts follow the batch size, so that a slow link shows signs of life between them; a single row may be larger.
+fn part_bytes(link: &LinkSpec) -> usize {
+    usize::try_from(link.batch_bytes)
+        .unwrap_or(usize::MAX)
+        .clamp(PART_BYTES_MIN, DATA_BYTES_MAX / 4)
+}
+
+fn too_large(error: crate::wire::error::WireError) -> FlowError {
+    match error {
+        crate::wire::error::WireError::TooLong { found, max, .. } => FlowError::TooLarge {
+            what: "a row or a chunk",
+            bytes: found,
+            bytes_max: max,
+        },
+        other => other.into(),
+    }
+}
+
+fn compression(link: &LinkSpec) -> crate::wire::compress::Compression {
+    use crate::core::job_spec::Compression as Wanted;
+    use crate::wire::compress::Compression;
+    match link.compression {
+        Wanted::Lz4 => Compression::Lz4,
+        Wanted::None => Compression::None,
     }
 }

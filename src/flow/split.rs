@@ -3,18 +3,11 @@
 //! Used by `flow::sender`. Only transactions can be cut; a chunk is cut by whoever reads it, because its range must fit.
 
 use crate::core::change::{Change, Item, TxnPart};
-use crate::wire::batch::{change_bytes, item_bytes};
+use crate::wire::batch::change_bytes;
 
-/// Most bytes of a part. A quarter of a frame: a part travels with others, and a single row may be as long as a frame.
-const PART_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// The item, or the parts of its transaction, in order.
+/// The item, or the parts of its transaction in order, each with at most `bytes_max` bytes of rows or a single change.
 #[must_use]
-pub fn split(item: Item) -> Vec<Item> {
-    split_at(item, PART_BYTES_MAX)
-}
-
-fn split_at(item: Item, bytes_max: usize) -> Vec<Item> {
+pub fn split(item: Item, bytes_max: usize) -> Vec<Item> {
     match item {
         Item::Txn(part) if part.changes.len() > 1 && item_bytes_of(&part) > bytes_max => cut(part, bytes_max),
         whole => vec![whole],
@@ -101,7 +94,7 @@ mod tests {
     #[test]
     fn parts_keep_all_changes_in_order_and_only_the_ends_are_marked() {
         let whole = txn(10, 84);
-        let parts = parts(split_at(Item::Txn(whole.clone()), 250));
+        let parts = parts(split(Item::Txn(whole.clone()), 250));
         assert_eq!(
             parts.iter().map(|part| part.changes.len()).collect::<Vec<_>>(),
             [2, 2, 2, 2, 2]
@@ -128,7 +121,7 @@ mod tests {
             ..txn(4, 84)
         };
         assert!(
-            parts(split_at(Item::Txn(middle), 100))
+            parts(split(Item::Txn(middle), 100))
                 .iter()
                 .all(|part| !part.is_first && !part.is_last)
         );
@@ -136,8 +129,8 @@ mod tests {
 
     #[test]
     fn what_fits_and_what_cannot_be_cut_stays_whole() {
-        assert_eq!(split_at(Item::Txn(txn(2, 10)), 1000).len(), 1);
-        assert_eq!(split_at(Item::Txn(txn(1, 10_000)), 1000).len(), 1);
-        assert_eq!(item_bytes(&Item::Txn(txn(0, 0))), 128);
+        assert_eq!(split(Item::Txn(txn(2, 10)), 1000).len(), 1);
+        assert_eq!(split(Item::Txn(txn(1, 10_000)), 1000).len(), 1);
+        assert_eq!(split(Item::Txn(txn(0, 0)), 0).len(), 1);
     }
 }

@@ -147,6 +147,11 @@ pub enum SinkToSource {
         /// Number of the last committed group.
         seq: u64,
     },
+    /// The job's rate changed.
+    Rate {
+        /// Bytes per second; 0: unlimited.
+        bytes_per_s: u64,
+    },
 }
 
 /// From the source to the sink, between the batches.

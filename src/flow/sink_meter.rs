@@ -1,0 +1,370 @@
+//! Where a sink flow stands, kept by its stages and published as `SinkStatus`.
+//!
+//! Written by the receiver (what arrived, heartbeats) and the applier (what is committed), read by a publisher that does
+//! not depend on either: a stuck target must not stop the lag from growing. Behind one lock that is held for
+//! moments only. It decides nothing.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::change::{BinlogPosition, TxnPart};
+use crate::core::gtid_set::GtidSet;
+use crate::core::ids::{Epoch, NodeId, Seq};
+use crate::core::job_state::{Phase, SinkStatus, TableProgress, Totals};
+use crate::core::lag::LagClock;
+use crate::core::progress::Progress;
+use crate::core::shape::TableName;
+use crate::flow::status::Durable;
+
+/// How often the status is published.
+const PUBLISH_EVERY: Duration = Duration::from_millis(200);
+
+/// Span of the rates: long enough to be readable, short enough to follow.
+const RATE_SPAN: Duration = Duration::from_secs(5);
+
+/// Silence after which the source stream no longer counts as healthy. Three heartbeats.
+const HEALTHY_SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// The counters of one sink flow.
+#[derive(Debug)]
+pub struct SinkMeter {
+    started_at: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    status: SinkStatus,
+    received: GtidSet,
+    /// Nothing of these is left to be written; filtered ones included.
+    applied: GtidSet,
+    durable: GtidSet,
+    durable_seq: Seq,
+    lag: LagClock,
+    heard_at: Option<Duration>,
+    is_started: bool,
+    rows_at: VecDeque<(Duration, u64)>,
+}
+
+impl Default for SinkMeter {
+    fn default() -> Self {
+        Self {
+            started_at: Instant::now(),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl SinkMeter {
+    /// The fence was acquired and this is what the target holds.
+    pub fn acquired(&self, epoch: Epoch, progress: &Progress) {
+        let mut state = self.lock();
+        state.status.epoch = epoch;
+        state.is_started = !progress.is_fresh();
+        state.received = progress.executed.clone();
+        state.applied = progress.executed.clone();
+        state.durable = progress.executed.clone();
+        state.durable_seq = progress.seq;
+        state.status.binlog_file.clone_from(&progress.position.file);
+        state.status.binlog_pos = progress.position.offset;
+        state.lag.forget_received();
+        state.status.tables = progress
+            .copy
+            .iter()
+            .map(|row| table(&row.table, row.rows, row.is_done))
+            .collect();
+        state.set_phase();
+    }
+
+    /// The peer that runs the source task; None while there is none.
+    pub fn source(&self, source: Option<NodeId>) {
+        self.lock().status.source = source;
+    }
+
+    /// A batch arrived: its bytes on the link and unpacked.
+    pub fn batch(&self, bytes_wire: u64, bytes_raw: u64) {
+        let totals = &mut self.lock().status.totals;
+        totals.bytes_wire += bytes_wire;
+        totals.bytes_raw += bytes_raw;
+    }
+
+    /// The last part of a transaction arrived.
+    pub fn received(&self, part: &TxnPart) {
+        let mut state = self.lock();
+        state.received.add(&part.gtid);
+        state.lag.received(part.commit_us);
+    }
+
+    /// A heartbeat arrived.
+    pub fn heartbeat(&self, executed: GtidSet, source_now_us: u64) {
+        let now = self.now();
+        let state = &mut *self.lock();
+        state.heard_at = Some(now);
+        state.status.read = executed.to_string();
+        state.lag.heartbeat(executed, source_now_us, &state.applied, now);
+    }
+
+    /// The source stream beats and nothing is wrong with it.
+    #[must_use]
+    pub fn is_source_healthy(&self) -> bool {
+        let now = self.now();
+        self.lock()
+            .heard_at
+            .is_some_and(|at| now.saturating_sub(at) < HEALTHY_SILENCE_MAX)
+    }
+
+    /// The source began a job that had no progress: `executed` is where, `copy` what it will copy.
+    pub fn started(&self, executed: &GtidSet, copy: &[TableName]) {
+        let mut state = self.lock();
+        state.is_started = true;
+        state.received.union(executed);
+        state.applied.union(executed);
+        state.status.tables = copy.iter().map(|name| table(name, 0, false)).collect();
+        state.set_phase();
+    }
+
+    /// Transactions without changes in scope were passed; there is nothing of them to commit but progress.
+    pub fn passed(&self, transactions: usize, added: &GtidSet) {
+        let state = &mut *self.lock();
+        state.applied.union(added);
+        state.lag.applied(transactions, &state.applied);
+        state.status.totals.transactions += transactions as u64;
+    }
+
+    /// A group was committed. What it held of transactions must have been `passed` or be counted by `transactions`.
+    pub fn committed(&self, group: Committed<'_>) {
+        let state = &mut *self.lock();
+        state.applied.union(group.added);
+        state.lag.applied(group.transactions, &state.applied);
+        state.durable.clone_from(&state.applied);
+        state.durable_seq = group.seq;
+        state.status.totals.transactions += group.transactions as u64;
+        state.status.totals.rows += group.rows;
+        state.status.totals.groups += 1;
+        if let Some(position) = group.position {
+            state.status.binlog_file.clone_from(&position.file);
+            state.status.binlog_pos = position.offset;
+        }
+    }
+
+    /// A piece of the copy was committed.
+    pub fn copied(&self, name: &TableName, rows: u64, is_last: bool) {
+        let mut state = self.lock();
+        if let Some(found) = state.table(name) {
+            found.rows += rows;
+            found.state = if is_last { "done" } else { "copying" }.into();
+        }
+        state.set_phase();
+    }
+
+    /// The copy of a table starts anew.
+    pub fn reset(&self, name: &TableName) {
+        let mut state = self.lock();
+        let anew = table(name, 0, false);
+        match state.table(name) {
+            Some(found) => *found = anew,
+            None => state.status.tables.push(anew),
+        }
+        state.set_phase();
+    }
+
+    /// What was received and not committed is gone with its stream.
+    pub fn forget_received(&self) {
+        let state = &mut *self.lock();
+        state.received.clone_from(&state.applied);
+        state.lag.forget_received();
+        state.heard_at = None;
+    }
+
+    /// What is committed, for the source.
+    #[must_use]
+    pub fn durable(&self) -> Durable {
+        let state = self.lock();
+        Durable {
+            executed: state.durable.to_string(),
+            seq: state.durable_seq.0,
+        }
+    }
+
+    /// The status now.
+    #[must_use]
+    pub fn status(&self) -> SinkStatus {
+        let now = self.now();
+        let state = &mut *self.lock();
+        let rows = state.status.totals.rows;
+        state.rows_at.push_back((now, rows));
+        while state.rows_at.len() > 2 && now.saturating_sub(state.rows_at[1].0) >= RATE_SPAN {
+            state.rows_at.pop_front();
+        }
+        let (since, before) = state.rows_at[0];
+        let span = now.saturating_sub(since).as_secs_f64();
+        state.status.rows_per_s = if span > 0.0 { (rows - before) as f64 / span } else { 0.0 };
+        state.status.received = state.received.to_string();
+        state.status.applied = state.applied.to_string();
+        state.status.lag_ms = state.lag.lag_ms(now);
+        state.status.caught_up = state.status.phase == Phase::Streaming && state.lag.is_caught_up(now);
+        state.status.clone()
+    }
+
+    /// Publishes the status until `stop`, and once more then.
+    pub async fn publish(&self, status: &watch::Sender<SinkStatus>, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(PUBLISH_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = tick.tick() => { status.send_replace(self.status()); }
+            }
+        }
+        status.send_replace(self.status());
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.lock().status.totals
+    }
+
+    fn now(&self) -> Duration {
+        self.started_at.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A group that was committed on the target.
+#[derive(Clone, Copy, Debug)]
+pub struct Committed<'a> {
+    /// Its number.
+    pub seq: Seq,
+    /// GTIDs that came with it.
+    pub added: &'a GtidSet,
+    /// How many of them were not `passed` before.
+    pub transactions: usize,
+    /// Rows written.
+    pub rows: u64,
+    /// End of its last transaction in the source's binlog; None for a piece of the copy.
+    pub position: Option<&'a BinlogPosition>,
+}
+
+impl State {
+    fn table(&mut self, name: &TableName) -> Option<&mut TableProgress> {
+        self.status
+            .tables
+            .iter_mut()
+            .find(|table| table.schema == name.schema && table.table == name.table)
+    }
+
+    fn set_phase(&mut self) {
+        self.status.phase = match () {
+            () if !self.is_started => Phase::Starting,
+            () if self.status.tables.iter().any(|table| table.state != "done") => Phase::Copying,
+            () => Phase::Streaming,
+        };
+    }
+}
+
+fn table(name: &TableName, rows: u64, is_done: bool) -> TableProgress {
+    let state = match (is_done, rows) {
+        (true, _) => "done",
+        (false, 0) => "waiting",
+        (false, _) => "copying",
+    };
+    TableProgress {
+        schema: name.schema.clone(),
+        table: name.table.clone(),
+        state: state.into(),
+        rows,
+        rows_estimate: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(last: u64) -> GtidSet {
+        GtidSet::parse(&format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-{last}")).expect("a valid set")
+    }
+
+    fn orders() -> TableName {
+        TableName {
+            schema: "shop".into(),
+            table: "orders".into(),
+        }
+    }
+
+    fn commit(meter: &SinkMeter, last: u64, rows: u64) {
+        meter.committed(Committed {
+            seq: Seq(last),
+            added: &set(last),
+            transactions: 1,
+            rows,
+            position: None,
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_copies_until_its_last_table_is_done_and_then_streams() {
+        let meter = SinkMeter::default();
+        meter.acquired(Epoch(4), &Progress::default());
+        assert_eq!((meter.status().phase, meter.status().epoch), (Phase::Starting, Epoch(4)));
+        meter.started(&set(5), &[orders()]);
+        assert_eq!(meter.status().phase, Phase::Copying);
+        meter.copied(&orders(), 10, false);
+        meter.copied(&orders(), 5, true);
+        assert_eq!(meter.status().phase, Phase::Streaming);
+        assert_eq!(
+            (meter.status().tables[0].rows, meter.status().tables[0].state.as_str()),
+            (15, "done")
+        );
+        meter.reset(&orders());
+        assert_eq!(meter.status().phase, Phase::Copying);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_streaming_job_is_caught_up() {
+        let meter = SinkMeter::default();
+        meter.acquired(Epoch(1), &Progress::default());
+        meter.started(&set(5), &[orders()]);
+        meter.heartbeat(set(5), 1_000_000);
+        assert!(!meter.status().caught_up);
+        meter.copied(&orders(), 1, true);
+        assert!(meter.status().caught_up);
+        meter.heartbeat(set(6), 2_000_000);
+        assert!(!meter.status().caught_up);
+        meter.passed(1, &set(6));
+        assert!(meter.status().caught_up);
+        assert_eq!(meter.durable().executed, "", "passed is not durable");
+        commit(&meter, 6, 0);
+        assert_eq!(
+            meter.durable(),
+            Durable {
+                executed: set(6).to_string(),
+                seq: 6
+            }
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_is_of_the_last_seconds() {
+        let meter = SinkMeter::default();
+        for second in 0..20 {
+            let _ = meter.status();
+            commit(&meter, second + 1, if second < 10 { 1000 } else { 0 });
+            tokio::time::advance(Duration::from_secs(1)).await;
+            if second == 8 {
+                let rate = meter.status().rows_per_s;
+                assert!((900.0..=1100.0).contains(&rate), "{rate}");
+            }
+        }
+        assert!(meter.status().rows_per_s < 1.0);
+    }
+}
