@@ -12,4 +12,5 @@ pub mod job;
 pub mod peers;
 pub mod schema;
 pub mod servers;
+pub mod target;
 pub mod wait;

@@ -57,11 +57,14 @@ impl Packet {
         let outcome = session
             .within(limit, operation, async |conn| {
                 let mut answers = conn.query_iter(self.sql.as_str()).await?;
-                counts.push(answers.affected_rows());
-                while !answers.is_empty() {
+                loop {
+                    let affected = answers.affected_rows();
+                    let has_more = !answers.is_empty();
+                    // Fails when the answer in hand is an error: the driver keeps it until somebody consumes it.
                     answers.collect::<Row>().await?;
-                    if counts.len() < self.statements {
-                        counts.push(answers.affected_rows());
+                    counts.push(affected);
+                    if !has_more {
+                        break;
                     }
                 }
                 Ok(())

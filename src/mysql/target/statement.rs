@@ -70,8 +70,8 @@ impl TableSql {
         let name = quote::table(&shape.name);
         let quoted: Vec<String> = shape.columns.iter().map(|column| quote::identifier(&column.name)).collect();
         let written: Vec<usize> = (0..quoted.len()).filter(|at| !shape.columns[*at].is_generated).collect();
-        let list = |columns: &[usize], prefix: &str| {
-            let names = columns.iter().map(|at| format!("{prefix}{}", quoted[*at]));
+        let list = |columns: &[usize]| {
+            let names = columns.iter().map(|at| quoted[*at].clone());
             names.collect::<Vec<_>>().join(",")
         };
         let key_columns = shape.key.as_ref().map_or(&[][..], |key| &key.columns);
@@ -80,12 +80,12 @@ impl TableSql {
         let delete_head = shape.key.as_ref().map_or(String::new(), |key| {
             let index = quote::identifier(&key.index);
             format!(
-                "DELETE t FROM {name} AS t FORCE INDEX ({index}) WHERE ({}) IN (",
-                list(key_columns, "t.")
+                "DELETE FROM {name} USING {name} FORCE INDEX ({index}) WHERE ({}) IN (",
+                list(key_columns)
             )
         });
         Self {
-            insert_head: format!("INSERT INTO {name} ({}) VALUES ", list(&written, "")),
+            insert_head: format!("INSERT INTO {name} ({}) VALUES ", list(&written)),
             update_tail: format!(" AS n ON DUPLICATE KEY UPDATE {}", assignments.join(",")),
             delete_head,
             has_json: shape.columns.iter().any(|column| matches!(column.kind, ColumnKind::Json)),
@@ -354,7 +354,7 @@ mod tests {
         let update = |rows: &str| format!("INSERT INTO `s`.`t` (`id`,`v`) VALUES {rows} AS n ON DUPLICATE KEY UPDATE `v`=n.`v`");
         let expected = [
             (
-                "DELETE t FROM `s`.`t` AS t FORCE INDEX (`PRIMARY`) WHERE (t.`id`) IN ((1))".to_owned(),
+                "DELETE FROM `s`.`t` USING `s`.`t` FORCE INDEX (`PRIMARY`) WHERE (`id`) IN ((1))".to_owned(),
                 1,
             ),
             (update("(2,2),(3,2)"), 4),
