@@ -202,3 +202,29 @@ fn cut(text: &str, room: usize) -> String {
     let kept: String = text.chars().take(room.saturating_sub(1)).collect();
     format!("{kept}…")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_is_not_told_as_zero() {
+        let text = status(&StatusView::unmeasured("orders", 1, 1, Desired::Stop), 80);
+        assert_eq!(
+            text,
+            "job       orders, version 1 of life 1\nstate     unplaced (meant to be stopped)\nsource    - on no peer\n\
+             sink      - on no peer\nlag       unknown\n"
+        );
+    }
+
+    #[test]
+    fn a_long_gtid_set_is_cut_to_the_screen() {
+        let mut view = StatusView::unmeasured("orders", 1, 1, Desired::Run);
+        view.position.applied = Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-140,".repeat(9));
+        let text = status(&view, 80);
+        assert!(
+            text.contains("…") && text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+    }
+}
