@@ -44,13 +44,13 @@ const LATER: [&str; 8] = [
 #[derive(Clone, Debug)]
 pub struct Rule {
     text: String,
-    left: Operand,
-    right: Operand,
+    left: Side,
+    right: Side,
     test: Test,
 }
 
 #[derive(Clone, Debug)]
-enum Operand {
+enum Side {
     Literal(String),
     Variable(String),
 }
@@ -85,7 +85,7 @@ pub fn compile(constraint: &Constraint) -> Result<Rule, Fault> {
     }
     let mut sides = Vec::with_capacity(2);
     for side in [&constraint.attribute, &constraint.value] {
-        match operand(side) {
+        match side_of(side) {
             Ok(operand) => sides.push(operand),
             Err(name) => {
                 let expected = "node.unique.name, node.unique.id, node.datacenter, node.class, meta.KEY or attr.KEY";
@@ -123,8 +123,8 @@ pub fn compile(constraint: &Constraint) -> Result<Rule, Fault> {
         "=" | "==" | "is" => Test::Equal,
         "!=" | "not" => Test::Differ,
         "regexp" => match &right {
-            Operand::Variable(_) => Test::Matches(None),
-            Operand::Literal(pattern) => match pattern_of(pattern) {
+            Side::Variable(_) => Test::Matches(None),
+            Side::Literal(pattern) => match pattern_of(pattern) {
                 Ok(regex) => Test::Matches(Some(regex)),
                 Err(error) => {
                     let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
@@ -180,7 +180,7 @@ impl Rule {
     }
 }
 
-impl Operand {
+impl Side {
     fn resolve<'a>(&'a self, attributes: &'a Attributes) -> Option<&'a str> {
         match self {
             Self::Literal(text) => Some(text),
@@ -205,19 +205,19 @@ pub fn show(constraint: &Constraint) -> String {
 }
 
 /// Err holds the name that is not in the closed list.
-fn operand(side: &str) -> Result<Operand, String> {
+fn side_of(side: &str) -> Result<Side, String> {
     let Some(rest) = side.strip_prefix("${") else {
-        return Ok(Operand::Literal(side.to_owned()));
+        return Ok(Side::Literal(side.to_owned()));
     };
     let name = rest.strip_suffix('}').ok_or_else(|| side.to_owned())?;
     if let Some((_, canonical)) = NAMES.iter().find(|(known, _)| *known == name) {
-        return Ok(Operand::Variable((*canonical).to_owned()));
+        return Ok(Side::Variable((*canonical).to_owned()));
     }
     let has_key = ["meta.", "attr."]
         .iter()
         .any(|prefix| name.strip_prefix(prefix).is_some_and(|key| !key.is_empty()));
     if has_key {
-        Ok(Operand::Variable(name.to_owned()))
+        Ok(Side::Variable(name.to_owned()))
     } else {
         Err(name.to_owned())
     }

@@ -1,1 +1,225 @@
-//! Ranks the peers for a task, and says why the others are out.
+//! Which peers may run a task, in which order, and why not the others.
+//!
+//! A pure function of one roster: peers that see the same roster rank alike, peers that do not lose a race at the fence at
+//! worst. Asked by `actors::placement` for sinks, by the sink's owner for the source, by `status` for the table of reasons.
+//! Knows no time: what failed lately comes in as a list.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::constraint::{Rule, compile};
+use crate::core::ids::NodeId;
+use crate::core::job_spec::{Constraint, JobSpec};
+use crate::core::member::{Attributes, Member, MemberState};
+use crate::core::stable_hash::hash64;
+
+/// Largest weight of a peer: how many tickets it draws. Trades finer shares for hashing time; a guess.
+const WEIGHT_MAX: u32 = 64;
+
+/// The two tasks of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Reads.
+    Source,
+    /// Writes, and owns the job.
+    Sink,
+}
+
+impl Task {
+    /// `source` or `sink`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Sink => "sink",
+        }
+    }
+}
+
+/// What a peer's verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// May run the task.
+    Eligible,
+    /// May run it, but failed at it lately: last in the order.
+    Avoided,
+    /// Not here: dead or gone.
+    Dead,
+    /// Draining.
+    Draining,
+    /// A datacenter or constraint excludes it.
+    Excluded,
+    /// At its capacity.
+    Full,
+}
+
+/// One peer and the first rule it failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Peer.
+    pub peer: NodeId,
+    /// Its name, for people.
+    pub name: String,
+    /// What came out.
+    pub verdict: Outcome,
+    /// The first rule that failed; empty when eligible.
+    pub rule: String,
+    /// Rendezvous score; larger is better.
+    pub score: u64,
+}
+
+/// Where a task may run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranking {
+    /// Best first.
+    pub eligible: Vec<(NodeId, u64)>,
+    /// Every peer of the roster, in its order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Ranking {
+    /// Position of a peer, 0 the best; None when it may not run the task.
+    #[must_use]
+    pub fn rank_of(&self, id: &NodeId) -> Option<u32> {
+        let at = self.eligible.iter().position(|(peer, _)| peer == id)?;
+        Some(u32::try_from(at).unwrap_or(u32::MAX))
+    }
+}
+
+/// What is known beside the roster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// Peers that failed at this task lately: ranked behind all others.
+    pub avoid: &'a [NodeId],
+    /// The peer that runs the task now: capacity does not push it out.
+    pub running: Option<&'a NodeId>,
+}
+
+/// Ranks the roster for a task.
+#[must_use]
+pub fn rank(spec: &JobSpec, task: Task, roster: &[Member]) -> Ranking {
+    rank_with(spec, task, roster, Circumstances::default())
+}
+
+/// Ranks the roster for a task under circumstances.
+#[must_use]
+pub fn rank_with(spec: &JobSpec, task: Task, roster: &[Member], circumstances: Circumstances<'_>) -> Ranking {
+    let of_task = match task {
+        Task::Source => &spec.source.constraints,
+        Task::Sink => &spec.sink.constraints,
+    };
+    let rules: Vec<_> = spec.constraints.iter().chain(of_task).map(compile_or_text).collect();
+    let mut ranking = Ranking::default();
+    for member in roster {
+        let score = score(&spec.name.0, task, member);
+        let (verdict, rule) = judge(spec, &rules, member, circumstances);
+        if matches!(verdict, Outcome::Eligible | Outcome::Avoided) {
+            ranking.eligible.push((member.id.clone(), score));
+        }
+        let (peer, name) = (member.id.clone(), member.name.clone());
+        ranking.verdicts.push(Verdict {
+            peer,
+            name,
+            verdict,
+            rule,
+            score,
+        });
+    }
+    let key = |(id, score): &(NodeId, u64)| (circumstances.avoid.contains(id), std::cmp::Reverse(*score), id.clone());
+    ranking.eligible.sort_by_key(key);
+    ranking
+}
+
+/// A constraint of a newer version that this peer cannot read excludes every peer, by its text.
+fn compile_or_text(constraint: &Constraint) -> Result<Rule, String> {
+    compile(constraint).map_err(|fault| format!("{}: {}", fault.object, fault.found))
+}
+
+/// The order of the checks is part of the contract: the first that fails is the one that is told.
+fn judge(spec: &JobSpec, rules: &[Result<Rule, String>], member: &Member, circumstances: Circumstances<'_>) -> (Outcome, String) {
+    match member.state {
+        MemberState::Dead => return (Outcome::Dead, "peer is dead".into()),
+        MemberState::Left => return (Outcome::Dead, "peer has left".into()),
+        MemberState::Alive | MemberState::Suspect => {}
+    }
+    if member.is_draining {
+        return (Outcome::Draining, "peer is draining".into());
+    }
+    let is_in = spec.datacenters.is_empty() || spec.datacenters.iter().any(|glob| matches_glob(glob, &member.datacenter));
+    if !is_in {
+        let rule = format!(
+            "datacenter `{}` is not among {}",
+            member.datacenter,
+            spec.datacenters.join(", ")
+        );
+        return (Outcome::Excluded, rule);
+    }
+    if let Some(rule) = first_broken(rules, &member.attributes()) {
+        return (Outcome::Excluded, rule);
+    }
+    if member.tasks.total() >= member.capacity && circumstances.running != Some(&member.id) {
+        return (
+            Outcome::Full,
+            format!("peer runs {} tasks of {}", member.tasks.total(), member.capacity),
+        );
+    }
+    if circumstances.avoid.contains(&member.id) {
+        return (Outcome::Avoided, "task failed here lately".into());
+    }
+    (Outcome::Eligible, String::new())
+}
+
+fn first_broken(rules: &[Result<Rule, String>], attributes: &Attributes) -> Option<String> {
+    rules.iter().find_map(|rule| match rule {
+        Ok(rule) if rule.holds(attributes) => None,
+        Ok(rule) => Some(rule.text().to_owned()),
+        Err(text) => Some(text.clone()),
+    })
+}
+
+/// Weighted rendezvous: a peer draws one ticket per unit of weight and shows its best. Exact in integers, the same in every
+/// build, and a peer that comes or goes moves only its own tasks.
+fn score(job: &str, task: Task, member: &Member) -> u64 {
+    let weight = member.capacity.clamp(1, WEIGHT_MAX);
+    let ticket = |n: u32| {
+        hash64(&[
+            job.as_bytes(),
+            task.as_str().as_bytes(),
+            member.id.0.as_bytes(),
+            &n.to_be_bytes(),
+        ])
+    };
+    (0..weight).map(ticket).max().unwrap_or_default()
+}
+
+/// Matches `*` (any run) and `?` (any one character) against the whole text.
+fn matches_glob(glob: &str, text: &str) -> bool {
+    let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
+    let (mut g, mut t) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match glob.get(g) {
+            Some('*') => {
+                retry = Some((g + 1, t));
+                g += 1;
+            }
+            Some(c) if *c == '?' || *c == text[t] => {
+                g += 1;
+                t += 1;
+            }
+            _ => match retry {
+                Some((after, from)) => {
+                    retry = Some((after, from + 1));
+                    (g, t) = (after, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[g..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+#[path = "placement_tests.rs"]
+mod tests;
