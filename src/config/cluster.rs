@@ -119,7 +119,7 @@ impl Reader<'_> {
         let class = self.label(&peer, "class", overrides.class.as_ref(), "");
         let data_dir = self
             .path(&peer, "data_dir", overrides.data_dir.as_ref())
-            .unwrap_or_else(|| "data".into());
+            .unwrap_or_else(|| self.beside_file("data".into()));
         let key_file = self.path(&cluster, "key_file", overrides.key_file.as_ref());
         let listen_peer = self.address(&listen, "peer", overrides.listen.as_ref(), "0.0.0.0:7420");
         let listen_admin = self.address(&listen, "admin", overrides.admin.as_ref(), "127.0.0.1:7421");
@@ -198,11 +198,14 @@ impl Reader<'_> {
         }
         let path = PathBuf::from(&found.value);
         // What the file says is relative to the file; what is typed, to where it is typed.
-        Some(if over.is_some() {
-            path
-        } else {
-            self.folder.map_or(path.clone(), |folder| folder.join(path))
-        })
+        Some(if over.is_some() { path } else { self.beside_file(path) })
+    }
+
+    fn beside_file(&self, path: PathBuf) -> PathBuf {
+        match self.folder {
+            Some(folder) => folder.join(path),
+            None => path,
+        }
     }
 
     fn address(&mut self, section: &Section<'_, '_>, key: &str, over: Option<&Override>, default: &str) -> Option<SocketAddr> {

@@ -59,10 +59,10 @@ fn an_empty_file_gives_the_defaults_of_the_contract() {
         (config.name.as_str(), config.datacenter.as_str(), config.cluster_name.as_str()),
         ("host-1", "dc1", "default")
     );
-    assert_eq!(config.data_dir, Path::new("data"));
+    assert_eq!(config.data_dir, Path::new("/etc/peer/data"));
     assert_eq!(
         (config.key_file.as_path(), config.is_key_file_default),
-        (Path::new("data/cluster.key"), true)
+        (Path::new("/etc/peer/data/cluster.key"), true)
     );
     assert_eq!(config.listen_peer.to_string(), "0.0.0.0:7420");
     assert_eq!(

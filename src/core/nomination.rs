@@ -1,1 +1,462 @@
-//! Who tries to own a task, and when: a pure step function.
+//! When a peer tries to become the owner of one job's sink, keeps at it, or stops (PROTOCOLS 14).
+//!
+//! `actors::placement` keeps one `State` per job, feeds events and runs effects. Gossip decides who tries; the fence in the
+//! target decides who may: a wrong view here costs a lost race, never a wrong row. Time is the caller's monotonic clock.
+//!
+//! Phases: Idle → Waiting → (Pinging →) Running → Idle, and Running → Stopping → Idle. Every `StartSink` is followed by exactly
+//! one `TaskEnded` or `AcquireLost`; `StopSink` asks for it. Phases change nowhere else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::core::disposition::Disposition;
+use crate::core::ids::{Epoch, NodeId};
+use crate::core::job_record::Claim;
+use crate::core::retry::{Attempts, Next, Policy};
+
+/// Time without any sign of life of a vanished owner before its sink is taken over (PROTOCOLS 14).
+pub const PROTECTION: Duration = Duration::from_secs(3);
+/// Wait per place in the ranking, so that the best candidate usually tries alone (facts/cluster 3.6).
+pub const STAGGER: Duration = Duration::from_secs(1);
+/// Upper bound of the random part of a wait. Below `STAGGER`, so that ranks do not overtake each other.
+pub const JITTER: Duration = Duration::from_millis(300);
+/// Time an owner has to answer the direct ping before a takeover. A round trip between sites, doubled; a guess.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the actor must feed `Tick`.
+pub const TICK: Duration = Duration::from_millis(250);
+/// A gossip tick or a `Tick` that is later than this means that this process was asleep: its view is old.
+pub const LATE: Duration = Duration::from_secs(2);
+/// Longest hold of nominations after that, and signs of life wanted of each peer meanwhile.
+pub const HOLD: Duration = Duration::from_secs(3);
+const HEARD_MIN: u8 = 2;
+
+const _: () = assert!(JITTER.as_millis() < STAGGER.as_millis() && TICK.as_millis() < LATE.as_millis());
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Time passed; at least each `TICK`.
+    Tick,
+    /// The roster, the ranking or the life of the last owner changed.
+    RosterChanged {
+        /// This peer's place, 0 the best; None: may not run the sink.
+        rank: Option<u32>,
+        /// Whether the last owner (of the claim) is alive in the roster; false without an owner.
+        is_owner_alive: bool,
+        /// The other peers that are alive in the roster.
+        live: Vec<NodeId>,
+    },
+    /// The job's record changed.
+    JobChanged {
+        /// It has no live hold and is not purged.
+        runs: bool,
+        /// Changes when a running task must start anew: spec, restart counter, incarnation.
+        revision: u64,
+    },
+    /// The table holds this claim.
+    ClaimSeen(Claim),
+    /// The sink flow has the fence.
+    AcquireWon(Epoch),
+    /// The sink flow ended without it.
+    AcquireLost(Disposition, String),
+    /// The sink flow ended after it had the fence, or was told to stop.
+    TaskEnded(Disposition, String),
+    /// The owner gave a direct sign: an answered ping, a beat or progress on the target.
+    SignOfOwner,
+    /// The own gossip tick came late by this much.
+    GossipLate {
+        /// Milliseconds behind its time.
+        late_ms: u64,
+    },
+    /// Gossip brought news made by this peer.
+    HeardPeer(NodeId),
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start the sink flow; it acquires the fence with an epoch above this one.
+    StartSink {
+        /// Highest epoch in any claim seen.
+        above: Epoch,
+    },
+    /// Cancel the sink flow.
+    StopSink,
+    /// Ask the last owner directly whether it lives; an answer comes back as `SignOfOwner`.
+    PingOwner(NodeId),
+    /// Publish the own claim as released: others need not wait.
+    ReleaseClaim,
+    /// Say why the task does not run here.
+    PublishReason(String),
+    /// Put the hold `failed` on the job with this report.
+    MarkFailed(String),
+}
+
+/// Where this peer stands with the sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Not a candidate now.
+    #[default]
+    Idle,
+    /// A candidate since then.
+    Waiting {
+        /// When it became one.
+        since: Duration,
+        /// Its random part, drawn once.
+        jitter: Duration,
+    },
+    /// The vanished owner is asked directly until then.
+    Pinging {
+        /// When to stop waiting for an answer.
+        until: Duration,
+    },
+    /// The sink flow was started; None: it has no epoch yet.
+    Running {
+        /// When.
+        since: Duration,
+        /// Its epoch.
+        epoch: Option<Epoch>,
+    },
+    /// The sink flow was told to stop and has not ended.
+    Stopping,
+}
+
+/// After waking late: nominations wait for fresh news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hold {
+    until: Duration,
+    awaited: BTreeMap<NodeId, u8>,
+}
+
+/// One job's sink as this peer sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    me: NodeId,
+    policy: Policy,
+    phase: Phase,
+    rank: Option<u32>,
+    live: Vec<NodeId>,
+    has_roster: bool,
+    has_job: bool,
+    runs: bool,
+    revision: u64,
+    claim: Option<Claim>,
+    is_owner_alive: bool,
+    /// Last sign of life of the owner; also set where a newer owner is inferred.
+    sign_at: Duration,
+    /// Lost the fence to an owner whose claim has not arrived.
+    is_owner_unknown: bool,
+    /// A Fatal error was reported; nothing starts until the job changes.
+    is_failed: bool,
+    not_before: Duration,
+    attempts: Attempts,
+    hold: Option<Hold>,
+    ticked_at: Option<Duration>,
+}
+
+impl State {
+    /// Returns a state that knows nothing yet.
+    #[must_use]
+    pub fn new(me: NodeId) -> Self {
+        Self {
+            me,
+            policy: Policy::default(),
+            phase: Phase::Idle,
+            rank: None,
+            live: Vec::new(),
+            has_roster: false,
+            has_job: false,
+            runs: false,
+            revision: 0,
+            claim: None,
+            is_owner_alive: false,
+            sign_at: Duration::ZERO,
+            is_owner_unknown: false,
+            is_failed: false,
+            not_before: Duration::ZERO,
+            attempts: Attempts::default(),
+            hold: None,
+            ticked_at: None,
+        }
+    }
+
+    /// Where this peer stands.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// True from `StartSink` to the end of the task.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. } | Phase::Stopping)
+    }
+
+    fn epoch_seen(&self) -> Epoch {
+        self.claim.as_ref().map_or(Epoch(0), |claim| claim.epoch)
+    }
+
+    fn is_claim_mine(&self) -> bool {
+        self.claim
+            .as_ref()
+            .is_some_and(|claim| claim.owner == self.me && !claim.is_released)
+    }
+
+    /// Another peer owns the sink, as far as is known and whether it lives or not.
+    fn has_other_owner(&self) -> bool {
+        self.is_owner_unknown
+            || self
+                .claim
+                .as_ref()
+                .is_some_and(|claim| claim.owner != self.me && !claim.is_released)
+    }
+}
+
+/// Takes one event. `random` is drawn fresh for each call.
+#[must_use]
+pub fn step(state: &State, event: Event, now: Duration, random: u64) -> (State, Vec<Effect>) {
+    let mut next = state.clone();
+    let mut effects = Vec::new();
+    next.take(event, now, random, &mut effects);
+    next.decide(now, random, &mut effects);
+    (next, effects)
+}
+
+impl State {
+    fn take(&mut self, event: Event, now: Duration, random: u64, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Tick => self.tick(now),
+            Event::RosterChanged {
+                rank,
+                is_owner_alive,
+                live,
+            } => {
+                if is_owner_alive || self.is_owner_alive {
+                    self.sign_at = self.sign_at.max(now);
+                }
+                (self.rank, self.is_owner_alive, self.live) = (rank, is_owner_alive, live);
+                self.has_roster = true;
+            }
+            Event::JobChanged { runs, revision } => self.job_changed(runs, revision, effects),
+            Event::ClaimSeen(claim) => self.claim_seen(claim, now, effects),
+            Event::AcquireWon(epoch) => {
+                if let Phase::Running { since, .. } = self.phase {
+                    self.phase = Phase::Running {
+                        since,
+                        epoch: Some(epoch),
+                    };
+                    self.is_owner_unknown = false;
+                }
+            }
+            Event::AcquireLost(disposition, text) | Event::TaskEnded(disposition, text) => {
+                self.ended(disposition, text, now, random, effects);
+            }
+            Event::SignOfOwner => self.sign(now),
+            Event::GossipLate { late_ms } if Duration::from_millis(late_ms) > LATE => self.woke_late(now),
+            Event::GossipLate { .. } => {}
+            Event::HeardPeer(id) => self.heard(&id, now),
+        }
+    }
+
+    fn tick(&mut self, now: Duration) {
+        if self.ticked_at.is_some_and(|at| now.saturating_sub(at) > LATE + TICK) {
+            self.woke_late(now);
+        }
+        self.ticked_at = Some(now);
+        if self.hold.as_ref().is_some_and(|hold| now >= hold.until) {
+            self.hold = None;
+        }
+    }
+
+    /// The silence was this process's own: it proves nothing about others.
+    fn woke_late(&mut self, now: Duration) {
+        let awaited = self.live.iter().map(|id| (id.clone(), 0)).collect();
+        self.hold = Some(Hold {
+            until: now + HOLD,
+            awaited,
+        });
+        self.sign(now);
+    }
+
+    fn heard(&mut self, id: &NodeId, now: Duration) {
+        if self.claim.as_ref().is_some_and(|claim| claim.owner == *id) {
+            self.sign_at = self.sign_at.max(now);
+        }
+        let Some(hold) = &mut self.hold else { return };
+        if let Some(times) = hold.awaited.get_mut(id) {
+            *times = times.saturating_add(1);
+        }
+        if hold.awaited.values().all(|times| *times >= HEARD_MIN) {
+            self.hold = None;
+        }
+    }
+
+    fn sign(&mut self, now: Duration) {
+        self.sign_at = self.sign_at.max(now);
+        if matches!(self.phase, Phase::Pinging { .. }) {
+            self.phase = Phase::Idle;
+        }
+    }
+
+    fn job_changed(&mut self, runs: bool, revision: u64, effects: &mut Vec<Effect>) {
+        let is_new = revision != self.revision;
+        (self.has_job, self.runs, self.revision) = (true, runs, revision);
+        if is_new || !runs {
+            self.is_failed = false;
+            self.attempts.reset();
+            self.not_before = Duration::ZERO;
+        }
+        if is_new && matches!(self.phase, Phase::Running { .. }) {
+            self.stop(effects);
+        }
+    }
+
+    fn claim_seen(&mut self, claim: Claim, now: Duration, effects: &mut Vec<Effect>) {
+        let order = |claim: &Claim| (claim.inc, claim.epoch, claim.is_released, claim.src_epoch);
+        if self.claim.as_ref().is_some_and(|known| order(known) >= order(&claim)) {
+            return;
+        }
+        let is_other = claim.owner != self.me;
+        let is_new_epoch = claim.epoch > self.epoch_seen();
+        self.claim = Some(claim);
+        self.is_owner_unknown = false;
+        if !is_other {
+            return;
+        }
+        if is_new_epoch {
+            self.sign_at = self.sign_at.max(now);
+        }
+        match self.phase {
+            // The fence has moved on: this owner's next commit would fail.
+            Phase::Running { epoch: Some(epoch), .. } if self.epoch_seen() > epoch => self.stop(effects),
+            // Somebody was faster; the flow would only take it away again.
+            Phase::Running { epoch: None, .. } if is_new_epoch && self.has_other_owner() => self.stop(effects),
+            Phase::Waiting { .. } | Phase::Pinging { .. } if is_new_epoch => self.phase = Phase::Idle,
+            _ => {}
+        }
+    }
+
+    /// Gives the own claim back, once.
+    fn release(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_claim_mine() {
+            effects.push(Effect::ReleaseClaim);
+        }
+        if let Some(claim) = self.claim.as_mut().filter(|claim| claim.owner == self.me) {
+            claim.is_released = true;
+        }
+    }
+
+    fn stop(&mut self, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Stopping;
+        effects.push(Effect::StopSink);
+    }
+
+    fn ended(&mut self, disposition: Disposition, text: String, now: Duration, random: u64, effects: &mut Vec<Effect>) {
+        // After Stopping there is nothing to judge: it was told to end.
+        let Phase::Running { since, epoch } = std::mem::take(&mut self.phase) else {
+            return;
+        };
+        if epoch.is_some() {
+            self.attempts.ran_for(&self.policy, now.saturating_sub(since));
+        }
+        let next = match disposition {
+            Disposition::Superseded => {
+                // The newer owner's claim may still be on its way: treat it as alive until protection has passed.
+                self.is_owner_unknown = epoch.map_or(!self.has_other_owner(), |epoch| self.epoch_seen() <= epoch);
+                self.sign_at = self.sign_at.max(now);
+                return;
+            }
+            Disposition::Fatal => {
+                self.is_failed = true;
+                effects.push(Effect::MarkFailed(text));
+                return;
+            }
+            Disposition::Retry => self.attempts.failed(&self.policy, now, random),
+            Disposition::Replace => self.attempts.cannot(&self.policy, now),
+        };
+        let wait = match next {
+            Next::Again(wait) => wait,
+            Next::Move(wait) => {
+                self.release(effects);
+                wait
+            }
+        };
+        self.not_before = now + wait;
+        effects.push(Effect::PublishReason(text));
+    }
+
+    fn decide(&mut self, now: Duration, random: u64, effects: &mut Vec<Effect>) {
+        let may_run = self.runs && !self.is_failed && self.rank.is_some();
+        match self.phase {
+            Phase::Stopping => {}
+            Phase::Running { .. } if may_run => {}
+            Phase::Running { .. } => {
+                if self.runs {
+                    effects.push(Effect::PublishReason("this peer may no longer run the task".into()));
+                }
+                self.stop(effects);
+            }
+            _ if !may_run => {
+                self.phase = Phase::Idle;
+                // The flow has ended, so the next owner need not wait. Before the first roster and record nothing is known.
+                if self.has_roster && self.has_job && !self.is_failed {
+                    self.release(effects);
+                }
+            }
+            _ if self.has_other_owner() && self.is_owner_alive => self.phase = Phase::Idle,
+            Phase::Idle => {
+                let jitter_ms = u64::try_from(JITTER.as_millis()).expect("a constant below a second");
+                self.phase = Phase::Waiting {
+                    since: now,
+                    jitter: Duration::from_millis(random % jitter_ms),
+                };
+                self.when_due(now, effects);
+            }
+            Phase::Waiting { .. } => self.when_due(now, effects),
+            Phase::Pinging { until } if now >= until && self.hold.is_none() => self.start(now, effects),
+            Phase::Pinging { .. } => {}
+        }
+    }
+
+    fn when_due(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let Phase::Waiting { since, jitter } = self.phase else {
+            return;
+        };
+        let turn = STAGGER.saturating_mul(self.rank.unwrap_or(u32::MAX)) + jitter;
+        let due = if self.has_other_owner() {
+            self.sign_at + PROTECTION + turn
+        } else if self.is_claim_mine() {
+            // It was this peer's before a restart or a failure: nobody else should be waiting for it.
+            Duration::ZERO
+        } else {
+            since + turn
+        };
+        if now < due.max(self.not_before) || self.hold.is_some() {
+            return;
+        }
+        match self
+            .claim
+            .as_ref()
+            .filter(|_| self.has_other_owner() && !self.is_owner_unknown)
+        {
+            Some(claim) => {
+                effects.push(Effect::PingOwner(claim.owner.clone()));
+                self.phase = Phase::Pinging {
+                    until: now + PING_TIMEOUT,
+                };
+            }
+            None => self.start(now, effects),
+        }
+    }
+
+    fn start(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Running { since: now, epoch: None };
+        effects.push(Effect::StartSink {
+            above: self.epoch_seen(),
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "nomination_tests.rs"]
+mod tests;
