@@ -44,7 +44,7 @@ impl ChunkSize {
                 .unwrap_or(u64::MAX)
                 .clamp(self.rows / 2, self.rows.saturating_mul(2))
         };
-        let row_bytes = if rows == 0 { 1 } else { (bytes / rows).max(1) };
+        let row_bytes = bytes.checked_div(rows).unwrap_or(1).max(1);
         Self {
             rows: by_time.min(BYTES_AIM / row_bytes).clamp(1, ROWS_MAX),
         }

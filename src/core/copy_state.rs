@@ -169,19 +169,6 @@ impl CopyState {
         }
         Ok(closed)
     }
-
-    /// Bytes of rows held for all open chunks.
-    #[must_use]
-    pub fn held_bytes(&self) -> u64 {
-        self.tables.values().map(CopyTable::held_bytes).sum()
-    }
-
-    /// The open chunk that holds most.
-    #[must_use]
-    pub fn heaviest(&self) -> Option<ShapeId> {
-        let open = self.tables.iter().filter(|(_, table)| table.is_open());
-        open.max_by_key(|(_, table)| table.held_bytes()).map(|(id, _)| *id)
-    }
 }
 
 /// A chunk that ended.

@@ -148,6 +148,17 @@ impl CopyTable {
         self.open.as_ref().map_or(0, |open| open.bytes)
     }
 
+    /// Rows and images held for the open chunk.
+    #[must_use]
+    pub fn held_rows(&self) -> usize {
+        let read = |open: &OpenChunk| open.read.as_ref().map_or(0, |read| read.rows.len());
+        let folded = |open: &OpenChunk| match &open.fold {
+            Fold::ByKey(images) => images.len(),
+            Fold::InOrder(queue) => queue.pending.len() + queue.committed.iter().map(|(_, changes)| changes.len()).sum::<usize>(),
+        };
+        self.open.as_ref().map_or(0, |open| read(open) + folded(open))
+    }
+
     /// The key of a row; None for a keyless table.
     ///
     /// # Errors

@@ -1,1 +1,218 @@
-//! Merges chunks and stream into one order.
+//! Merges the stream and the chunks into one order (PROTOCOLS 1).
+//!
+//! Fed by the reader with events and by `chunk_tasks` with rows; feeds the sender. `core::copy_state` decides what happens to a change;
+//! here a transaction is put together, the server is asked for the order of keys, and chunks open and close between two
+//! transactions. Holds one part of a transaction, and the open chunks, whose bytes are bounded.
+
+use crate::core::change::{BinlogPosition, Change, CopyRow, Item, Key, TxnPart};
+use crate::core::copy_state::{Closed, CopyState};
+use crate::core::copy_table::{CopyTable, ReadRows};
+use crate::core::gtid_set::{Gtid, GtidSet};
+use crate::core::job_spec::DatabaseSpec;
+use crate::core::row::RowError;
+use crate::core::row_bag::change_bytes;
+use crate::core::shape::{ShapeId, TableShape};
+use crate::flow::error::FlowError;
+use crate::mysql::error::Error;
+use crate::mysql::source::key_oracle::KeyOracle;
+use crate::mysql::source::reader::ReaderEvent;
+
+/// A transaction whose end has not come yet.
+#[derive(Debug)]
+struct OpenTxn {
+    gtid: Gtid,
+    last_committed: i64,
+    sequence_number: i64,
+    commit_us: u64,
+    /// A part of it was emitted.
+    is_under_way: bool,
+    /// Changes to be emitted with the next part: it is not known yet whether that is the last.
+    pending: Vec<Change>,
+    pending_bytes: u64,
+}
+
+/// Bytes of changes after which a transaction goes on as a new part: a quarter of what the sender cuts at, so that a large
+/// transaction is never in memory as a whole.
+const PART_BYTES: u64 = 1 << 20;
+
+/// The state of the merge. Every method that opens or closes chunks must be called between two transactions.
+#[derive(Debug)]
+pub struct Merger {
+    copy: CopyState,
+    oracle: KeyOracle,
+    passed: GtidSet,
+    position: BinlogPosition,
+    txn: Option<OpenTxn>,
+}
+
+impl Merger {
+    /// A merger that goes on where `passed` ends; `copy` is what the target has of the tables to be copied.
+    #[must_use]
+    pub fn new(spec: &DatabaseSpec, shapes: &[TableShape], copy: &[CopyRow], passed: GtidSet) -> Self {
+        Self {
+            copy: CopyState::new(shapes, copy),
+            oracle: KeyOracle::new(spec.clone()),
+            passed,
+            position: BinlogPosition::default(),
+            txn: None,
+        }
+    }
+
+    /// How far the copy is.
+    #[must_use]
+    pub fn copy(&self) -> &CopyState {
+        &self.copy
+    }
+
+    /// `W`: all transactions that were passed: emitted, folded or dropped.
+    #[must_use]
+    pub fn passed(&self) -> &GtidSet {
+        &self.passed
+    }
+
+    /// Where the stream is in the binlog.
+    #[must_use]
+    pub fn position(&self) -> &BinlogPosition {
+        &self.position
+    }
+
+    /// No transaction is open: chunks may open and close.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.txn.is_none()
+    }
+
+    /// Takes one event of the stream and appends what is to be emitted because of it.
+    ///
+    /// # Errors
+    /// The server could not be asked for an order, a row does not fit its shape, or events do not make transactions.
+    pub async fn take(&mut self, event: ReaderEvent, out: &mut Vec<Item>) -> Result<(), FlowError> {
+        match event {
+            ReaderEvent::Begin {
+                gtid,
+                last_committed,
+                sequence_number,
+                commit_us,
+            } => {
+                if self.txn.is_some() {
+                    return Err(out_of_order("the begin of a transaction inside another"));
+                }
+                self.txn = Some(OpenTxn {
+                    gtid,
+                    last_committed,
+                    sequence_number,
+                    commit_us,
+                    is_under_way: false,
+                    pending: Vec::new(),
+                    pending_bytes: 0,
+                });
+                Ok(())
+            }
+            ReaderEvent::Changes(changes) => {
+                let kept = self.sift(changes).await?;
+                let txn = self
+                    .txn
+                    .as_mut()
+                    .ok_or_else(|| out_of_order("changes outside of a transaction"))?;
+                if txn.pending_bytes >= PART_BYTES && !kept.is_empty() {
+                    out.push(part(txn, &self.position, false));
+                }
+                txn.pending_bytes += kept.iter().map(change_bytes).sum::<u64>();
+                txn.pending.extend(kept);
+                Ok(())
+            }
+            ReaderEvent::Commit { position } => {
+                let mut txn = self
+                    .txn
+                    .take()
+                    .ok_or_else(|| out_of_order("the end of a transaction that did not begin"))?;
+                self.copy.commit(&position);
+                self.position = position;
+                out.push(part(&mut txn, &self.position, true));
+                self.passed.add(&txn.gtid);
+                Ok(())
+            }
+            ReaderEvent::Position { position } => {
+                self.position = position;
+                Ok(())
+            }
+        }
+    }
+
+    async fn sift(&mut self, changes: Vec<Change>) -> Result<Vec<Change>, FlowError> {
+        if self.copy.is_done() {
+            return Ok(changes);
+        }
+        let questions = self.copy.questions(&changes, KeyOracle::is_needed).map_err(bad_row)?;
+        if !questions.is_empty() {
+            let copy = &self.copy;
+            let shape_of = |shape| copy.table(shape).expect("questions are about tables of the copy").shape();
+            self.oracle.ask(&questions, |question| shape_of(question.shape)).await?;
+        }
+        self.copy.sift(changes, self.oracle.answers()).map_err(bad_row)
+    }
+
+    /// Registers a chunk up to `high` and returns its lower border. Its `W0` is `passed()`.
+    pub fn open(&mut self, shape: ShapeId, high: Option<Key>) -> Option<Key> {
+        debug_assert!(self.is_between(), "chunks open between two transactions");
+        let low = self.copy.table(shape).and_then(|table| table.cursor().cloned());
+        self.copy.open(shape, high);
+        low
+    }
+
+    /// Takes the rows of the open chunk of a table.
+    pub fn put_rows(&mut self, shape: ShapeId, read: ReadRows) {
+        self.copy.put_rows(shape, read);
+    }
+
+    /// Drops the open chunk of a table: it is read again.
+    pub fn void(&mut self, shape: ShapeId) {
+        self.copy.void(shape);
+    }
+
+    /// Ends every chunk whose time has come.
+    ///
+    /// # Errors
+    /// A row does not fit its shape.
+    pub fn close(&mut self) -> Result<Vec<(ShapeId, Closed)>, FlowError> {
+        debug_assert!(self.is_between(), "chunks close between two transactions");
+        self.copy.close(&self.position).map_err(bad_row)
+    }
+
+    /// A table whose open chunk holds more than its `bytes_max`, and more than one row and its change.
+    pub fn overfull(&self, bytes_max: impl Fn(&TableShape) -> u64) -> Option<ShapeId> {
+        let is_over = |table: &CopyTable| table.held_rows() > 2 && table.held_bytes() > bytes_max(table.shape());
+        self.copy.tables().find(|(_, table)| is_over(table)).map(|(id, _)| id)
+    }
+}
+
+/// The pending changes as a part. The position of a part that is not the last is that of the transaction before: a hint only.
+fn part(txn: &mut OpenTxn, position: &BinlogPosition, is_last: bool) -> Item {
+    let is_first = !std::mem::replace(&mut txn.is_under_way, true);
+    txn.pending_bytes = 0;
+    Item::Txn(TxnPart {
+        gtid: txn.gtid.clone(),
+        is_first,
+        is_last,
+        last_committed: txn.last_committed,
+        sequence_number: txn.sequence_number,
+        commit_us: txn.commit_us,
+        position: position.clone(),
+        changes: std::mem::take(&mut txn.pending),
+    })
+}
+
+fn out_of_order(found: &str) -> FlowError {
+    FlowError::OutOfOrder {
+        found: found.into(),
+        expected: "begin, changes, commit",
+    }
+}
+
+fn bad_row(error: RowError) -> FlowError {
+    Error::BadRow {
+        table: "a table of the copy".into(),
+        reason: error.to_string(),
+    }
+    .into()
+}

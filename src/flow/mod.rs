@@ -2,12 +2,15 @@
 
 pub mod applier;
 pub mod byte_channel;
+pub mod chunk_tasks;
 pub mod error;
+pub mod merge_stage;
 pub mod merger;
 pub mod receiver;
 pub mod sender;
 pub mod sink_flow;
 pub mod sink_meter;
 pub mod source_flow;
+pub mod source_start;
 pub mod split;
 pub mod status;

@@ -7,6 +7,7 @@
 #![allow(dead_code, missing_docs)]
 
 pub mod compare;
+pub mod copy_bed;
 pub mod guard;
 pub mod job;
 pub mod peers;

@@ -96,6 +96,12 @@ impl ChunkReader {
         self.session.server_uuid()
     }
 
+    /// `host:port`, for errors.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.session.address()
+    }
+
     /// Step 2: the `rows`-th key after `low`; None when the table has fewer: the chunk goes to the end.
     ///
     /// # Errors

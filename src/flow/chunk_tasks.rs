@@ -1,0 +1,327 @@
+//! The chunks that are being read: which table is at which step, on which connection.
+//!
+//! Driven by `merge_stage`: it asks for bounds, tells when a chunk is open, and takes the rows. Decides no order. At most `TABLES_MAX`
+//! tables are read at once, each with one chunk, on as many connections; the tasks are owned here and end with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::core::change::Key;
+use crate::core::chunk_size::ChunkSize;
+use crate::core::copy_state::CopyState;
+use crate::core::copy_table::ReadRows;
+use crate::core::gtid_set::GtidSet;
+use crate::core::job_spec::DatabaseSpec;
+use crate::core::row_bag::row_bytes;
+use crate::core::shape::{ShapeId, TableShape};
+use crate::mysql::error::Error;
+use crate::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome, Waited};
+
+/// Tables read at once: the source's disks are kept busy while one table waits for the stream (guess).
+const TABLES_MAX: usize = 2;
+/// Bytes of rows one chunk may hold when it is read; with its fold it stays below `CHUNK_HELD_MAX`.
+const CHUNK_READ_MAX: u64 = 8 << 20;
+/// Bytes one chunk may hold with its fold: it travels as one frame of at most 16 MiB.
+const CHUNK_HELD_MAX: u64 = 12 << 20;
+/// Bytes of rows of a keyless table: it is copied as a whole, in memory (PROTOCOLS 1 step 13).
+const KEYLESS_READ_MAX: u64 = 64 << 20;
+/// The same with the changes queued behind them.
+const KEYLESS_HELD_MAX: u64 = 96 << 20;
+/// How often the server may be late with its own past, 10 s each, before the flow is tried again.
+const WAITS_MAX: u32 = 6;
+/// Views of a keyless table that were taken in vain before its writers are locked out for a moment (PROTOCOLS 1 step 13).
+const STALE_MAX: u32 = 20;
+/// Pause before a keyless table is tried again: so many milliseconds times the tries.
+const STALE_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where a table is. Waiting → Bounding → Bound → Reading → Read → Waiting; a voided read goes back to Waiting when its task ends.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Waiting,
+    Bounding,
+    Bound(Option<Key>),
+    Reading { is_void: bool },
+    Read,
+}
+
+#[derive(Debug)]
+struct Table {
+    shape: Arc<TableShape>,
+    size: ChunkSize,
+    step: Step,
+    stale: u32,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Bound(Option<Key>),
+    Read(ReadOutcome, Duration),
+}
+
+#[derive(Debug)]
+struct Done {
+    shape: ShapeId,
+    reader: ChunkReader,
+    answer: Answer,
+}
+
+/// All chunk reads of one job.
+#[derive(Debug)]
+pub struct ChunkTasks {
+    spec: DatabaseSpec,
+    source_uuid: String,
+    tables: BTreeMap<ShapeId, Table>,
+    idle: Vec<ChunkReader>,
+    running: JoinSet<Result<Done, Error>>,
+}
+
+impl ChunkTasks {
+    /// Nothing is read yet. `source_uuid` is the server of the stream.
+    #[must_use]
+    pub fn new(spec: DatabaseSpec, source_uuid: String, copy: &CopyState) -> Self {
+        let open = copy.tables().filter(|(_, table)| !table.is_done());
+        let table = |shape: &TableShape| Table {
+            shape: Arc::new(shape.clone()),
+            size: ChunkSize::default(),
+            step: Step::Waiting,
+            stale: 0,
+        };
+        let tables = open.map(|(id, copied)| (id, table(copied.shape()))).collect();
+        Self {
+            spec,
+            source_uuid,
+            tables,
+            idle: Vec::new(),
+            running: JoinSet::new(),
+        }
+    }
+
+    /// Nothing runs now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Starts the search for the next bound wherever a table may go on.
+    pub fn start(&mut self, copy: &CopyState) {
+        let mut active = self.tables.values().filter(|table| table.step != Step::Waiting).count();
+        let ids: Vec<ShapeId> = self.tables.keys().copied().collect();
+        for id in ids {
+            let Some(table) = self.tables.get_mut(&id) else { continue };
+            if active >= TABLES_MAX || table.step != Step::Waiting {
+                continue;
+            }
+            active += 1;
+            if table.shape.key.is_none() {
+                table.step = Step::Bound(None);
+                continue;
+            }
+            table.step = Step::Bounding;
+            let (shape, rows) = (Arc::clone(&table.shape), table.size.rows());
+            let low = copy.table(id).and_then(|copied| copied.cursor().cloned());
+            let reader = self.reader();
+            self.running.spawn(async move {
+                let mut reader = reader.open().await?;
+                let bound = reader.bound(&shape, low.as_ref(), rows).await?;
+                Ok(Done {
+                    shape: id,
+                    reader,
+                    answer: Answer::Bound(bound),
+                })
+            });
+        }
+    }
+
+    /// The chunks whose bound is known; the caller opens each and then calls `read`.
+    pub fn bound(&mut self) -> Vec<(ShapeId, Option<Key>)> {
+        let bound = |(id, table): (&ShapeId, &mut Table)| match &mut table.step {
+            Step::Bound(high) => Some((*id, high.take())),
+            _ => None,
+        };
+        self.tables.iter_mut().filter_map(bound).collect()
+    }
+
+    /// Reads the chunk that was just opened; everything in `passed` must be visible first.
+    pub fn read(&mut self, id: ShapeId, range: Range, passed: GtidSet) {
+        let Some(table) = self.tables.get_mut(&id) else { return };
+        table.step = Step::Reading { is_void: false };
+        let (shape, stale) = (Arc::clone(&table.shape), table.stale);
+        let reader = self.reader();
+        self.running.spawn(async move {
+            tokio::time::sleep(STALE_PAUSE * stale).await;
+            let mut reader = reader.open().await?;
+            wait_until_visible(&mut reader, &passed).await?;
+            let began = Instant::now();
+            let outcome = match shape.key {
+                Some(_) => reader.read(&shape, &range, CHUNK_READ_MAX).await?,
+                None => reader.read_keyless(&shape, KEYLESS_READ_MAX, stale >= STALE_MAX).await?,
+            };
+            Ok(Done {
+                shape: id,
+                reader,
+                answer: Answer::Read(outcome, began.elapsed()),
+            })
+        });
+    }
+
+    /// Waits for the next task to end; never while none runs. The rows of a chunk that is still wanted, or a table to be voided.
+    ///
+    /// # Errors
+    /// A connection failed, shows another server, or a keyless table is too large.
+    pub async fn next(&mut self) -> Result<Option<(ShapeId, Option<ReadRows>)>, Error> {
+        let Some(joined) = self.running.join_next().await else {
+            return std::future::pending().await;
+        };
+        // A task is only cancelled when this is dropped; a panic in one is a panic here.
+        let done = joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        self.idle.push(done.reader);
+        let Some(table) = self.tables.get_mut(&done.shape) else {
+            return Ok(None);
+        };
+        match done.answer {
+            Answer::Bound(high) => {
+                table.step = Step::Bound(high);
+                Ok(None)
+            }
+            Answer::Read(_, _) if table.step == (Step::Reading { is_void: true }) => {
+                table.step = Step::Waiting;
+                Ok(None)
+            }
+            Answer::Read(ReadOutcome::Rows(read), took) => {
+                let bytes = read.rows.iter().map(row_bytes).sum();
+                table.size = table.size.after(read.rows.len() as u64, bytes, took);
+                table.step = Step::Read;
+                Ok(Some((done.shape, Some(read))))
+            }
+            Answer::Read(ReadOutcome::TooLarge, _) if table.shape.key.is_none() => Err(too_large(&table.shape)),
+            Answer::Read(outcome, _) => {
+                if outcome == ReadOutcome::TooLarge {
+                    table.size = table.size.halved();
+                }
+                table.step = Step::Waiting;
+                Ok(Some((done.shape, None)))
+            }
+        }
+    }
+
+    /// The chunk of a table was emitted.
+    pub fn closed(&mut self, id: ShapeId, is_done: bool) {
+        if is_done {
+            self.tables.remove(&id);
+        } else if let Some(table) = self.tables.get_mut(&id) {
+            table.step = Step::Waiting;
+        }
+    }
+
+    /// A keyless table changed between view and mark: again, later.
+    pub fn stale(&mut self, id: ShapeId) {
+        if let Some(table) = self.tables.get_mut(&id) {
+            table.stale += 1;
+            table.step = Step::Waiting;
+        }
+    }
+
+    /// Gives up a chunk that holds too much; the next one is smaller.
+    ///
+    /// # Errors
+    /// A keyless table cannot be read in pieces.
+    pub fn shrink(&mut self, id: ShapeId) -> Result<(), Error> {
+        let Some(table) = self.tables.get_mut(&id) else {
+            return Ok(());
+        };
+        if table.shape.key.is_none() {
+            return Err(too_large(&table.shape));
+        }
+        table.size = table.size.halved();
+        table.step = if matches!(table.step, Step::Reading { .. }) {
+            Step::Reading { is_void: true }
+        } else {
+            Step::Waiting
+        };
+        Ok(())
+    }
+
+    fn reader(&mut self) -> Lazy {
+        match self.idle.pop() {
+            Some(reader) => Lazy::Open(Box::new(reader)),
+            None => Lazy::Closed {
+                spec: self.spec.clone(),
+                source_uuid: self.source_uuid.clone(),
+            },
+        }
+    }
+}
+
+/// A connection, or what is needed to make one inside a task.
+enum Lazy {
+    Open(Box<ChunkReader>),
+    Closed { spec: DatabaseSpec, source_uuid: String },
+}
+
+impl Lazy {
+    async fn open(self) -> Result<ChunkReader, Error> {
+        match self {
+            Self::Open(reader) => Ok(*reader),
+            Self::Closed { spec, source_uuid } => {
+                let reader = ChunkReader::open(&spec).await?;
+                check_server(reader.address(), reader.server_uuid(), &source_uuid)?;
+                Ok(reader)
+            }
+        }
+    }
+}
+
+/// Rows of another server than the stream's would be merged at a position they were never at.
+///
+/// # Errors
+/// The servers differ: the flow starts again, and with it the stream finds the server that is there now.
+pub fn check_server(address: &str, found: &str, expected: &str) -> Result<(), Error> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Lost {
+        address: address.to_owned(),
+        reason: format!("found server {found} where {expected} was a moment ago"),
+    })
+}
+
+/// Bytes the open chunk of a table may hold.
+#[must_use]
+pub fn held_bytes_max(shape: &TableShape) -> u64 {
+    if shape.key.is_some() {
+        CHUNK_HELD_MAX
+    } else {
+        KEYLESS_HELD_MAX
+    }
+}
+
+async fn wait_until_visible(reader: &mut ChunkReader, passed: &GtidSet) -> Result<(), Error> {
+    for _ in 0..WAITS_MAX {
+        if reader.wait_for(passed).await? == Waited::Visible {
+            return Ok(());
+        }
+    }
+    Err(Error::TimedOut {
+        address: reader.address().to_owned(),
+        operation: "the wait for transactions that the stream already showed",
+        limit: Duration::from_secs(60),
+    })
+}
+
+fn too_large(shape: &TableShape) -> Error {
+    Error::Unsuitable {
+        object: shape.name.to_string(),
+        found: format!(
+            "a table without a key and with more than {} MiB of rows",
+            KEYLESS_READ_MAX >> 20
+        ),
+        expected: "a primary key, or a unique key of NOT NULL columns".into(),
+        fix: format!(
+            "ALTER TABLE {} ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
+            shape.name
+        ),
+    }
+}

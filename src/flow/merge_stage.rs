@@ -1,0 +1,144 @@
+//! The loop around the merger: events, rows and heartbeats in; the one sequence out.
+//!
+//! Fed by the reader's channel, `chunk_tasks` and the heartbeat's watch; feeds the sender's channel. Owns no decision: the merger
+//! has the order, `chunk_tasks` the steps of each chunk. Ends with an error only; whoever runs it stops it by dropping it.
+
+use std::convert::Infallible;
+
+use tokio::sync::watch;
+
+use crate::core::change::{BinlogPosition, Item};
+use crate::core::copy_state::Closed;
+use crate::flow::byte_channel::{ByteReceiver, ByteSender};
+use crate::flow::chunk_tasks::{ChunkTasks, held_bytes_max};
+use crate::flow::error::FlowError;
+use crate::flow::merger::Merger;
+use crate::flow::sender::Outgoing;
+use crate::flow::status::SourcePhase;
+use crate::mysql::source::chunk_reader::Range;
+use crate::mysql::source::heartbeat::Beat;
+use crate::mysql::source::reader::ReaderEvent;
+
+/// What the stage tells about itself, at each heartbeat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MergeView {
+    /// Copying or streaming.
+    pub phase: SourcePhase,
+    /// Transactions passed, canonical text.
+    pub read: String,
+    /// Where the stream is.
+    pub position: BinlogPosition,
+}
+
+/// The stage.
+#[derive(Debug)]
+pub struct MergeStage {
+    /// The order.
+    pub merger: Merger,
+    /// The reads.
+    pub tasks: ChunkTasks,
+    /// From the reader, a few events at a time.
+    pub events: ByteReceiver<Vec<ReaderEvent>>,
+    /// From the heartbeat.
+    pub beats: watch::Receiver<Beat>,
+    /// To the sender.
+    pub out: ByteSender<Outgoing>,
+    /// For people.
+    pub view: watch::Sender<MergeView>,
+}
+
+impl MergeStage {
+    /// Runs until something fails.
+    ///
+    /// # Errors
+    /// Always: what failed.
+    pub async fn run(mut self) -> Result<Infallible, FlowError> {
+        let mut items = Vec::new();
+        loop {
+            tokio::select! {
+                events = self.events.recv() => {
+                    let events = events.ok_or(FlowError::Ended { while_: "the binlog was read" })?;
+                    for event in events.into_item() {
+                        self.merger.take(event, &mut items).await?;
+                        self.advance(&mut items)?;
+                        self.emit(&mut items).await?;
+                    }
+                }
+                done = self.tasks.next(), if !self.tasks.is_idle() => {
+                    match done? {
+                        Some((shape, Some(read))) => self.merger.put_rows(shape, read),
+                        Some((shape, None)) => self.merger.void(shape),
+                        None => {}
+                    }
+                    self.advance(&mut items)?;
+                    self.emit(&mut items).await?;
+                }
+                changed = self.beats.changed() => {
+                    changed.map_err(|_| FlowError::Ended { while_: "the source's clock was read" })?;
+                    self.advance(&mut items)?;
+                    self.emit(&mut items).await?;
+                    self.heartbeat().await?;
+                }
+            }
+        }
+    }
+
+    /// Moves the copy on as far as it can now.
+    fn advance(&mut self, items: &mut Vec<Item>) -> Result<(), FlowError> {
+        if self.merger.copy().is_done() {
+            return Ok(());
+        }
+        while let Some(shape) = self.merger.overfull(held_bytes_max) {
+            self.tasks.shrink(shape)?;
+            self.merger.void(shape);
+        }
+        if !self.merger.is_between() {
+            return Ok(());
+        }
+        for (shape, closed) in self.merger.close()? {
+            match closed {
+                Closed::Stale => self.tasks.stale(shape),
+                Closed::Chunks(chunks) => {
+                    self.tasks.closed(shape, chunks.last().is_some_and(|chunk| chunk.is_last));
+                    items.extend(chunks.into_iter().map(Item::Chunk));
+                }
+            }
+        }
+        self.tasks.start(self.merger.copy());
+        for (shape, high) in self.tasks.bound() {
+            let low = self.merger.open(shape, high.clone());
+            self.tasks.read(shape, Range { low, high }, self.merger.passed().clone());
+        }
+        Ok(())
+    }
+
+    async fn emit(&self, items: &mut Vec<Item>) -> Result<(), FlowError> {
+        for item in items.drain(..) {
+            let outgoing = Outgoing::Item(item);
+            let weight = outgoing.weight();
+            self.out.send(outgoing, weight).await?;
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self) -> Result<(), FlowError> {
+        let beat = self.beats.borrow_and_update().clone();
+        let phase = if self.merger.copy().is_done() {
+            SourcePhase::Streaming
+        } else {
+            SourcePhase::Copying
+        };
+        self.view.send_replace(MergeView {
+            phase,
+            read: self.merger.passed().to_string(),
+            position: self.merger.position().clone(),
+        });
+        let outgoing = Outgoing::Heartbeat {
+            is_caught_up: phase == SourcePhase::Streaming && beat.executed.is_subset_of(self.merger.passed()),
+            executed: beat.executed.to_string(),
+            source_now_us: beat.source_now_us,
+        };
+        let weight = outgoing.weight();
+        Ok(self.out.send(outgoing, weight).await?)
+    }
+}

@@ -1,0 +1,190 @@
+//! Where a subscription begins: the shapes, the position, and whether this server can go on from there (PROTOCOLS 1 step 1, 8).
+//!
+//! Used by `source_flow` before its stages start. Reads only.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::core::change::{CopyRow, Item};
+use crate::core::gtid_set::GtidSet;
+use crate::core::job_spec::{JobSpec, StartPoint};
+use crate::core::progress::Progress;
+use crate::core::shape::{ShapeId, TableShape};
+use crate::mysql::error::Error;
+use crate::mysql::session::Session;
+use crate::mysql::source::heartbeat::parse_set;
+use crate::mysql::source::inspect;
+
+/// How long a server may take to catch up with what the target has, or prepared transactions to end (PROTOCOLS 1, 8).
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at it.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Where to begin, and what to say first.
+#[derive(Debug)]
+pub struct Start {
+    /// The server.
+    pub source_uuid: String,
+    /// All shapes; `ShapeId` n is element n.
+    pub shapes: Vec<TableShape>,
+    /// What the target has of the tables to be copied.
+    pub copy: Vec<CopyRow>,
+    /// Transactions the target has, or that are older than the copy.
+    pub passed: GtidSet,
+    /// `Shape`s, then `Start` for a job without progress, `Reset`s for copies that cannot go on.
+    pub items: Vec<Item>,
+}
+
+/// Finds where to begin: at the target's progress, or for a job without progress at the present.
+///
+/// # Errors
+/// The server lacks transactions, tables or binlogs the job needs, or cannot be reached.
+pub async fn prepare(session: &mut Session, spec: &JobSpec, progress: Progress) -> Result<Start, Error> {
+    if progress.is_fresh() {
+        return begin(session, spec).await;
+    }
+    check_history(session, &progress).await?;
+    let mut items = shape_items(&progress.shapes);
+    let lost = progress.copy.iter().filter(|row| !row.is_done);
+    let resets = lost
+        .filter_map(|row| keyless(&progress.shapes, row))
+        .map(|shape| Item::Reset { shape });
+    items.extend(resets);
+    Ok(Start {
+        source_uuid: session.server_uuid().to_owned(),
+        shapes: progress.shapes,
+        copy: progress.copy,
+        passed: progress.executed,
+        items,
+    })
+}
+
+/// The table of a copy row, when it has no key: its copy is not resumable.
+fn keyless(shapes: &[TableShape], row: &CopyRow) -> Option<ShapeId> {
+    let at = shapes
+        .iter()
+        .position(|shape| shape.name == row.table && shape.key.is_none())?;
+    Some(shape_id(at))
+}
+
+async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
+    let shapes = inspect::shapes(session, &spec.tables).await?;
+    let executed = executed_without_prepared(session).await?;
+    let is_copied = spec.source.start == StartPoint::Snapshot;
+    let row = |shape: &TableShape| CopyRow {
+        table: shape.name.clone(),
+        cursor: None,
+        rows: 0,
+        is_done: false,
+    };
+    let copy: Vec<CopyRow> = if is_copied {
+        shapes.iter().map(row).collect()
+    } else {
+        Vec::new()
+    };
+    let source_uuid = session.server_uuid().to_owned();
+    let mut items = shape_items(&shapes);
+    items.push(Item::Start {
+        executed: executed.clone(),
+        source_uuid: source_uuid.clone(),
+        copy: (0..copy.len()).map(shape_id).collect(),
+    });
+    Ok(Start {
+        source_uuid,
+        shapes,
+        copy,
+        passed: executed,
+        items,
+    })
+}
+
+fn shape_items(shapes: &[TableShape]) -> Vec<Item> {
+    shapes
+        .iter()
+        .enumerate()
+        .map(|(at, shape)| Item::Shape {
+            id: shape_id(at),
+            shape: shape.clone(),
+        })
+        .collect()
+}
+
+/// The number of the shape at this place in the list.
+#[must_use]
+pub fn shape_id(at: usize) -> ShapeId {
+    ShapeId(u32::try_from(at).expect("a job has fewer than 2^32 tables"))
+}
+
+/// `G0`. A prepared transaction is in the executed set while its rows are nowhere (PROTOCOLS 4): waits until there was a moment
+/// without one. One that is prepared later is in the stream, where this version refuses it.
+async fn executed_without_prepared(session: &mut Session) -> Result<GtidSet, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let executed = executed(session).await?;
+        let prepared = session.rows::<(i64, i64, i64, Vec<u8>)>("XA RECOVER").await?;
+        if prepared.is_empty() {
+            return Ok(executed);
+        }
+        if Instant::now() >= deadline {
+            let names: Vec<_> = prepared
+                .iter()
+                .map(|(.., xid)| format!("`{}`", String::from_utf8_lossy(xid)))
+                .collect();
+            return Err(Error::Unsuitable {
+                object: session.address().to_owned(),
+                found: format!("prepared XA transactions {}", names.join(", ")),
+                expected: "none: their rows are in no snapshot".into(),
+                fix: "end them with XA COMMIT or XA ROLLBACK".into(),
+            });
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn executed(session: &mut Session) -> Result<GtidSet, Error> {
+    variable(session, "gtid_executed").await
+}
+
+async fn variable(session: &mut Session, name: &str) -> Result<GtidSet, Error> {
+    let text = session.first::<String>(format!("SELECT @@GLOBAL.{name}")).await?;
+    parse_set(session, &text.unwrap_or_default())
+}
+
+/// The server must have executed everything the target has, and must still have the binlog of everything else.
+async fn check_history(session: &mut Session, progress: &Progress) -> Result<(), Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let missing = progress.executed.subtract(&executed(session).await?);
+        if missing.is_empty() {
+            break;
+        }
+        // The server the target's transactions came from cannot catch up with itself: its binlog was reset.
+        if Instant::now() >= deadline || session.server_uuid() == progress.source_uuid {
+            return Err(Error::Unsuitable {
+                object: session.address().to_owned(),
+                found: format!(
+                    "server {} without {} transactions the target has: {missing}",
+                    session.server_uuid(),
+                    missing.count()
+                ),
+                expected: "every transaction that was applied to the target".into(),
+                fix: format!(
+                    "going on would lose {} transactions: point the endpoint at a server that has them, or copy again",
+                    missing.count()
+                ),
+            });
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    let purged = variable(session, "gtid_purged").await?.subtract(&progress.executed);
+    if purged.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unsuitable {
+        object: session.address().to_owned(),
+        found: format!("the binlog of {} transactions is purged: {purged}", purged.count()),
+        expected: "the binlog of every transaction that is not on the target".into(),
+        fix: "copy again with a new job; raise binlog_expire_logs_seconds above the longest pause of the job".into(),
+    })
+}

@@ -1,0 +1,148 @@
+//! A row of a SELECT has exactly the bytes of the same row in the binlog: else keys of chunk and stream would not meet.
+
+mod support;
+
+use support::copy_bed::CopyBed;
+
+/// Inserts rows, reads them from the stream (the table is told to be copied already) and by a chunk.
+async fn images_agree(word: &str, columns: &str, rows: &[&str]) {
+    let mut bed = CopyBed::new(word, columns, &[]).await;
+    bed.open(1).await;
+    bed.read().await;
+    bed.follow().await;
+    assert!(bed.close(), "an empty table is copied at once");
+    for values in rows {
+        bed.write(&format!("SET sql_mode = ''; INSERT INTO {{t}} VALUES {values}"))
+            .await;
+    }
+    bed.follow().await;
+    let selected = bed.source_rows().await;
+    assert_eq!(bed.sink.by_key.len(), rows.len(), "rows in the stream");
+    for (key, streamed) in &bed.sink.by_key {
+        assert_eq!(selected.by_key.get(key), Some(streamed), "row {key:?}");
+    }
+}
+
+#[tokio::test]
+async fn integers_bits_and_years_agree() {
+    let columns = "id INT PRIMARY KEY, a TINYINT, b SMALLINT UNSIGNED, c MEDIUMINT, d MEDIUMINT UNSIGNED, e BIGINT, f BIGINT UNSIGNED, \
+                   g BIT(1), h BIT(17), i BIT(64), j YEAR";
+    let rows = [
+        "(1, -128, 65535, -8388608, 16777215, -9223372036854775808, 18446744073709551615, b'1', b'10000000000000001', ~0, 2155)",
+        "(2, 127, 0, -1, 0, 9223372036854775807, 0, b'0', 0, 1, 0)",
+        "(3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+        "(-4, 0, 1, 8388607, 1, -1, 1, 1, 255, 256, 1901)",
+    ];
+    images_agree("ints", columns, &rows).await;
+}
+
+#[tokio::test]
+async fn decimals_and_floats_agree() {
+    let columns =
+        "id DECIMAL(20,4) PRIMARY KEY, a DECIMAL(65,30), b DECIMAL(5,0), c DECIMAL(9,9), d FLOAT, e DOUBLE, f DECIMAL(18,9)";
+    let rows = [
+        "(1.5, 12345678901234567890123456789012345.123456789012345678901234567890, 99999, 0.123456789, 16777216, 0.1, 1.1)",
+        "(-1.5, -0.000000000000000000000000000001, -99999, -0.999999999, 1234567.875, -1e300, -123456789.000000001)",
+        "(0, 0, 0, 0, 0, 0, 0)",
+        "(-9999999999999999.9999, NULL, NULL, NULL, 1e-38, 5e-324, NULL)",
+    ];
+    images_agree("decs", columns, &rows).await;
+}
+
+#[tokio::test]
+async fn moments_agree() {
+    let columns = "id DATETIME(3) PRIMARY KEY, a DATE, b TIME, c TIME(1), d TIME(2), e TIME(4), f TIME(6), g DATETIME, h DATETIME(1), \
+                   i DATETIME(6), j TIMESTAMP NULL, k TIMESTAMP(2) NULL, l TIMESTAMP(6) NULL";
+    let rows = [
+        "('2024-02-29 23:59:59.999', '9999-12-31', '-838:59:59', '-00:00:01.5', '-00:00:01.55', '-12:34:56.7891', '-838:59:58.999999', \
+         '1000-01-01', '2000-01-01 00:00:00.9', '9999-12-31 23:59:59.999999', '2038-01-19 03:14:07', '1970-01-02 00:00:00.12', \
+         '2001-09-09 01:46:40.000001')",
+        "('0000-00-00', '0000-00-00', '00:00:00', 0, 0, 0, 0, '0000-00-00', '2020-00-00', '2020-01-00', '0000-00-00', \
+         '0000-00-00', '0000-00-00')",
+        "('2000-01-01', '2020-02-00', '838:59:59', '12:00:00.1', '12:00:00.01', '00:00:00.0001', '-00:00:00.000001', NULL, NULL, NULL, \
+         NULL, NULL, NULL)",
+    ];
+    images_agree("times", columns, &rows).await;
+}
+
+#[tokio::test]
+async fn text_and_bytes_agree() {
+    let columns = "id VARCHAR(40) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, a CHAR(10) CHARACTER SET latin1, b CHAR(200) CHARACTER SET utf8mb4, \
+                   c BINARY(8), d VARBINARY(300), e VARCHAR(300), f TINYTEXT, g TEXT, h MEDIUMTEXT, i LONGBLOB, j TINYBLOB, \
+                   k CHAR(5) CHARACTER SET utf16, l VARCHAR(20) CHARACTER SET gbk, m BINARY(3)";
+    let long = "REPEAT('ö', 200)";
+    let rows = [
+        format!(
+            "('Ä', 'abc  ', 'ä  ', x'6100620000000000', x'0000', {long}, 'x', {long}, {long}, REPEAT('y', 70000), x'00', 'ab ', '中文', x'000000')"
+        ),
+        "('b ', '', '', '', '', '', '', '', '', '', '', '', '', '')".to_owned(),
+        "('n', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)".to_owned(),
+    ];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    images_agree("texts", columns, &rows).await;
+}
+
+#[tokio::test]
+async fn sets_shapes_and_generated_columns_agree() {
+    let many: Vec<String> = (0..300).map(|n| format!("'m{n}'")).collect();
+    let wide: Vec<String> = (0..64).map(|n| format!("'s{n}'")).collect();
+    let columns = format!(
+        "id BINARY(16) PRIMARY KEY, a ENUM('a','b''c','ü'), b ENUM({}), c SET('x','y','z'), d SET({}), e GEOMETRY, f POINT SRID 4326, \
+         g VECTOR(3), h INT INVISIBLE, i INT AS (h + 1) VIRTUAL, j VARCHAR(20) AS (CONCAT('v', h)) STORED, k SET('1','2','3','4','5','6','7','8','9')",
+        many.join(","),
+        wide.join(",")
+    );
+    let mut bed = CopyBed::new("sets", &columns, &[]).await;
+    bed.open(1).await;
+    bed.read().await;
+    bed.follow().await;
+    assert!(bed.close(), "an empty table is copied at once");
+    let list = "INSERT INTO {t} (id, a, b, c, d, e, f, g, h, k) VALUES";
+    bed.write("SET sql_mode = ''").await;
+    bed.write(&format!(
+        "{list} (x'01020000000000000000000000000000', 'b''c', 'm299', 'x,z', ~0, ST_GeomFromText('LINESTRING(0 0,1 1)'), \
+         ST_GeomFromText('POINT(1 2)', 4326), TO_VECTOR('[1,2,-3.5]'), 7, '9,1')"
+    ))
+    .await;
+    bed.write(&format!(
+        "{list} (x'00', 'none', 'm0', '', 1 << 63, NULL, NULL, NULL, NULL, NULL)"
+    ))
+    .await;
+    bed.follow().await;
+    let selected = bed.source_rows().await;
+    assert_eq!(bed.sink.by_key, selected.by_key);
+    assert_eq!(selected.by_key.len(), 2);
+}
+
+#[tokio::test]
+async fn a_generated_invisible_primary_key_is_a_key() {
+    let mut bed = CopyBed::new("gipk", "a INT", &[]).await;
+    bed.write("DROP TABLE {t}").await;
+    bed.write("SET sql_generate_invisible_primary_key = ON").await;
+    bed.write("CREATE TABLE {t} (a INT)").await;
+    let mut session = peer::mysql::session::Session::connect(&bed.source).await.expect("connects");
+    let shapes = peer::mysql::source::inspect::shapes(&mut session, &[bed.shape.name.clone()])
+        .await
+        .expect("a shape");
+    let names: Vec<_> = shapes[0].columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["my_row_id", "a"]);
+    assert_eq!(shapes[0].key.as_ref().map(|key| key.columns.clone()), Some(vec![0]));
+}
+
+#[tokio::test]
+async fn json_of_a_select_is_text_behind_its_mark() {
+    let mut bed = CopyBed::new(
+        "json",
+        "id INT PRIMARY KEY, j JSON",
+        &["(1, '{\"b\": [1, null], \"a\": \"ü\"}')"],
+    )
+    .await;
+    let rows = bed.source_rows().await;
+    let row = rows.by_key.values().next().expect("a row");
+    // Bitmap, id, four bytes of length, then the value.
+    assert_eq!(row.0[9], 0xFE);
+    assert_eq!(
+        std::str::from_utf8(&row.0[10..]).expect("text"),
+        "{\"a\": \"ü\", \"b\": [1, null]}"
+    );
+}
