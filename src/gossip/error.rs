@@ -3,6 +3,8 @@
 //! Made here and in `keys`, `membership`, `table_sync`; the callers log them or hand them to the person who asked. No error
 //! here stops gossip: a fact that is refused leaves the old one in place.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::core::disposition::Disposition;
@@ -40,18 +42,26 @@ pub enum GossipError {
     #[error("table exchange: found {found}, expected {expected}")]
     Protocol {
         /// What came.
-        found: String,
+        found: &'static str,
         /// What should have come.
         expected: &'static str,
     },
     /// A peer was silent during an exchange. What was merged before stays merged.
-    #[error("table exchange: no answer within {limit_ms} ms")]
+    #[error("table exchange: no answer within {after:?}")]
     Silent {
         /// How long it was waited for.
-        limit_ms: u64,
+        after: Duration,
+    },
+    /// A table, ours or the peer's, holds more jobs than an exchange takes. Nothing was exchanged.
+    #[error("a job table of {found} records, at most {expected} can be exchanged")]
+    TableTooLong {
+        /// Records.
+        found: usize,
+        /// Most records.
+        expected: usize,
     },
     /// The link failed. What was merged before stays merged; the next exchange finds the rest.
-    #[error("table exchange: {0}")]
+    #[error("table exchange: link failed")]
     Transport(#[from] TransportError),
 }
 
@@ -61,7 +71,9 @@ impl GossipError {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Protocol { .. } | Self::Silent { .. } | Self::Transport(_) => Disposition::Retry,
-            Self::ValueTooLong { .. } | Self::BadKey { .. } | Self::TotalTooLong { .. } => Disposition::Fatal,
+            Self::ValueTooLong { .. } | Self::BadKey { .. } | Self::TotalTooLong { .. } | Self::TableTooLong { .. } => {
+                Disposition::Fatal
+            }
         }
     }
 
@@ -96,6 +108,13 @@ impl GossipError {
                 self.to_string(),
                 "an exchange that ends",
                 "nothing: it is tried again within seconds; look at that peer's log if it stays",
+            ),
+            Self::TableTooLong { found, expected } => Fault::new(
+                "PEER1655",
+                "exchange of the job table",
+                format!("{found} jobs, purged ones included"),
+                format!("at most {expected}"),
+                "use fewer job names in one cluster",
             ),
             Self::Transport(error) => error.fault(),
         }

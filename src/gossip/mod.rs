@@ -8,6 +8,7 @@ mod library;
 pub mod membership;
 pub mod seeds;
 pub mod socket;
+pub mod table_exchange;
 pub mod table_sync;
 pub mod view;
 
