@@ -184,9 +184,10 @@ impl Library {
         let tracker = &mut self.tracker;
         handle.with_chitchat(|chitchat| look_at(tracker, chitchat, now)).await;
         let view = tracker.view(now);
-        replace(&self.published.roster, view.roster);
-        replace(&self.published.facts, view.facts);
+        // The roster last: whoever it wakes finds facts that are at least as new.
         replace(&self.published.heard, tracker.heard());
+        replace(&self.published.facts, view.facts);
+        replace(&self.published.roster, view.roster);
     }
 
     /// Gossips with one resolved seed and one silent peer, in turn.
