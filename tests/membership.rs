@@ -1,17 +1,23 @@
 //! Gossip over real endpoints: who is there, who is gone, and how fast the others know.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod gossip_node;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use chitchat::{ChitchatId, Serializable};
 use gossip_node::{Network, Node};
 use peer::core::ids::{Boot, JobName};
 use peer::core::member::{Member, MemberState, TaskCounts};
 use peer::gossip::keys::{Profile, TASK_BYTES_MAX, VALUE_BYTES_MAX};
 use peer::gossip::membership::GOSSIP_INTERVAL;
 use peer::gossip::{Fact, GossipError, Leaving, Membership, MembershipConfig, TaskFact, TaskKind};
+use peer::wire::message::{GossipPacket, StreamKind};
 use tokio::net::UdpSocket;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -205,6 +211,59 @@ async fn what_gossip_cannot_carry_is_refused() {
     let total = (0..100).find_map(|n| node.membership.set(&task(n, TASK_BYTES_MAX)).err());
     assert!(matches!(total, Some(GossipError::TotalTooLong { .. })), "{total:?}");
     node.kill().await;
+}
+
+/// A packet that makes the library panic (in debug builds): a digest of more peers than fit its packet size.
+fn poison(from: SocketAddr) -> GossipPacket {
+    let mut bytes = Vec::new();
+    45_139_u16.serialize(&mut bytes); // magic number
+    0_u8.serialize(&mut bytes); // version
+    0_u8.serialize(&mut bytes); // Syn
+    100_u16.serialize(&mut bytes);
+    for n in 0..100 {
+        ChitchatId::new(format!("{n:01000}"), 1, "127.0.0.1:9".parse().unwrap()).serialize(&mut bytes);
+        for _heartbeat_gc_and_version in 0..3 {
+            1_u64.serialize(&mut bytes);
+        }
+    }
+    "test".serialize(&mut bytes); // cluster
+    GossipPacket {
+        bytes,
+        from: from.to_string(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_of_the_library_is_survived_and_the_others_still_listen() {
+    let dir = tempfile::tempdir().unwrap();
+    let nodes = cluster(&Network::new(), dir.path(), 2).await;
+    let panics = Arc::new(AtomicUsize::new(0));
+    let (counter, usual) = (Arc::clone(&panics), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.location().is_some_and(|at| at.file().contains("chitchat-")) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        } else {
+            usual(panic);
+        }
+    }));
+    let mut stream = nodes[1].endpoint.open(nodes[0].address(), StreamKind::Gossip).await.unwrap();
+    let heard = nodes[1].membership.heard();
+    stream.send(&poison(nodes[1].address())).await.unwrap();
+    if cfg!(debug_assertions) {
+        while panics.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    nodes[0].membership.set(&Fact::Draining(true)).unwrap();
+    for node in &nodes {
+        let is_told = |roster: &[Member]| {
+            let a = roster.iter().find(|member| member.name == "a");
+            a.is_some_and(|a| a.is_draining && a.boot == Boot(1) && a.state == MemberState::Alive) && roster.len() == 2
+        };
+        node.until("a draining, in its first boot", SOON, is_told).await;
+    }
+    assert_ne!(heard, nodes[1].membership.heard());
+    stop(nodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,8 +27,8 @@ const PHI_MAX: f64 = 8.0;
 const SAMPLES_MAX: usize = 1_000;
 /// A longer silence is an outage and no sample.
 const SAMPLE_MAX: Duration = Duration::from_secs(10);
-/// How long the library keeps a dead entry. Every packet names all entries in about 60 bytes each and the library panics above
-/// 64 KiB: a peer that restarts every 5 s makes 240 entries in this time. `view` remembers for a day.
+/// How long the library keeps a dead entry. Every packet names all entries in about 60 bytes each, and the library counts wrong
+/// (debug builds: panics) above 64 KiB: a peer that restarts every 5 s makes 240 entries in this time. `view` remembers for a day.
 const DEAD_KEPT: Duration = Duration::from_secs(20 * 60);
 /// How long the library keeps the key of a fact that was taken back; a peer away for longer is refilled whole.
 const DELETED_KEPT: Duration = Duration::from_secs(60 * 60);

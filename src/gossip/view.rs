@@ -15,8 +15,8 @@ use crate::gossip::keys::{self, Leaving, TaskFact, Told};
 
 /// Gossip intervals without a sign before a peer is called suspect: three rounds lost by chance are rare.
 const SUSPECT_INTERVALS: u32 = 3;
-/// Gossip intervals without a sign before a peer may be called dead, 3 s at 500 ms. The library alone would call it after
-/// about 1.5 s among five peers, which a busy machine reaches; the protection of a vanished owner is 3 s too (PROTOCOLS 14).
+/// Gossip intervals without a sign before a peer may be called dead: 3 s at 500 ms, as long as a vanished owner is protected
+/// (PROTOCOLS 14). The library alone calls it after 2.0 to 3.8 s among five peers (docs/decisions/0001-chitchat-version.md).
 const DEAD_INTERVALS: u32 = 6;
 /// How long a silent peer is shown.
 const KEPT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -240,8 +240,8 @@ impl Tracker {
         let own = self.own.clone();
         self.entries.retain(|(id, generation), entry| {
             let is_replaced = newest.get(id).is_some_and(|newest| newest > generation);
-            let is_kept = entry.is_seen || now.saturating_sub(entry.heard_at) < KEPT_MAX;
-            *id == own && !is_replaced || is_kept && !is_replaced
+            let is_remembered = entry.was_live && now.saturating_sub(entry.heard_at) < KEPT_MAX;
+            !is_replaced && (*id == own || entry.is_seen || is_remembered)
         });
         while self.entries.len() > ENTRIES_MAX {
             let others = self.entries.iter().filter(|((id, _), _)| *id != own);

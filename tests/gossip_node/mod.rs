@@ -1,5 +1,6 @@
 //! A peer reduced to endpoint, store and gossip, for tests of these three: many in one process, each behind a relay that a
 //! test can cut.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
