@@ -79,6 +79,7 @@ pub enum OperationError {
 
 /// What submit or edit did.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "made once per command and taken apart at once")]
 pub enum Written {
     /// Same content: nothing to store.
     Unchanged,

@@ -23,6 +23,7 @@ pub mod lag;
 pub mod member;
 pub mod net_effect;
 pub mod nomination;
+pub mod nomination_event;
 pub mod placement;
 pub mod progress;
 pub mod rate;

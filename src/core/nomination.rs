@@ -14,6 +14,8 @@ use crate::core::ids::{Epoch, NodeId};
 use crate::core::job_record::Claim;
 use crate::core::retry::{Attempts, Next, Policy};
 
+pub use crate::core::nomination_event::{Effect, Event, Phase};
+
 /// Time without any sign of life of a vanished owner before its sink is taken over (PROTOCOLS 14).
 pub const PROTECTION: Duration = Duration::from_secs(3);
 /// Wait per place in the ranking, so that the best candidate usually tries alone (facts/cluster 3.6).
@@ -32,100 +34,11 @@ const HEARD_MIN: u8 = 2;
 
 const _: () = assert!(JITTER.as_millis() < STAGGER.as_millis() && TICK.as_millis() < LATE.as_millis());
 
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Time passed; at least each `TICK`.
-    Tick,
-    /// The roster, the ranking or the life of the last owner changed.
-    RosterChanged {
-        /// This peer's place, 0 the best; None: may not run the sink.
-        rank: Option<u32>,
-        /// Whether the last owner (of the claim) is alive in the roster; false without an owner.
-        is_owner_alive: bool,
-        /// The other peers that are alive in the roster.
-        live: Vec<NodeId>,
-    },
-    /// The job's record changed.
-    JobChanged {
-        /// It has no live hold and is not purged.
-        runs: bool,
-        /// Changes when a running task must start anew: spec, restart counter, incarnation.
-        revision: u64,
-    },
-    /// The table holds this claim.
-    ClaimSeen(Claim),
-    /// The sink flow has the fence.
-    AcquireWon(Epoch),
-    /// The sink flow ended without it.
-    AcquireLost(Disposition, String),
-    /// The sink flow ended after it had the fence, or was told to stop.
-    TaskEnded(Disposition, String),
-    /// The owner gave a direct sign: an answered ping, a beat or progress on the target.
-    SignOfOwner,
-    /// The own gossip tick came late by this much.
-    GossipLate {
-        /// Milliseconds behind its time.
-        late_ms: u64,
-    },
-    /// Gossip brought news made by this peer.
-    HeardPeer(NodeId),
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Start the sink flow; it acquires the fence with an epoch above this one.
-    StartSink {
-        /// Highest epoch in any claim seen.
-        above: Epoch,
-    },
-    /// Cancel the sink flow.
-    StopSink,
-    /// Ask the last owner directly whether it lives; an answer comes back as `SignOfOwner`.
-    PingOwner(NodeId),
-    /// Publish the own claim as released: others need not wait.
-    ReleaseClaim,
-    /// Say why the task does not run here.
-    PublishReason(String),
-    /// Put the hold `failed` on the job with this report.
-    MarkFailed(String),
-}
-
-/// Where this peer stands with the sink.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Not a candidate now.
-    #[default]
-    Idle,
-    /// A candidate since then.
-    Waiting {
-        /// When it became one.
-        since: Duration,
-        /// Its random part, drawn once.
-        jitter: Duration,
-    },
-    /// The vanished owner is asked directly until then.
-    Pinging {
-        /// When to stop waiting for an answer.
-        until: Duration,
-    },
-    /// The sink flow was started; None: it has no epoch yet.
-    Running {
-        /// When.
-        since: Duration,
-        /// Its epoch.
-        epoch: Option<Epoch>,
-    },
-    /// The sink flow was told to stop and has not ended.
-    Stopping,
-}
-
 /// After waking late: nominations wait for fresh news.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hold {
     until: Duration,
-    awaited: BTreeMap<NodeId, u8>,
+    wanted: BTreeMap<NodeId, u8>,
 }
 
 /// One job's sink as this peer sees it.
@@ -270,10 +183,10 @@ impl State {
 
     /// The silence was this process's own: it proves nothing about others.
     fn woke_late(&mut self, now: Duration) {
-        let awaited = self.live.iter().map(|id| (id.clone(), 0)).collect();
+        let wanted = self.live.iter().map(|id| (id.clone(), 0)).collect();
         self.hold = Some(Hold {
             until: now + HOLD,
-            awaited,
+            wanted,
         });
         self.sign(now);
     }
@@ -283,10 +196,10 @@ impl State {
             self.sign_at = self.sign_at.max(now);
         }
         let Some(hold) = &mut self.hold else { return };
-        if let Some(times) = hold.awaited.get_mut(id) {
+        if let Some(times) = hold.wanted.get_mut(id) {
             *times = times.saturating_add(1);
         }
-        if hold.awaited.values().all(|times| *times >= HEARD_MIN) {
+        if hold.wanted.values().all(|times| *times >= HEARD_MIN) {
             self.hold = None;
         }
     }

@@ -104,7 +104,7 @@ pub fn show_time(time: Duration) -> String {
 
 fn show(value: u64, units: &[(&str, u64)], base: &str) -> String {
     for (name, factor) in units {
-        if value >= *factor && value % factor == 0 {
+        if value >= *factor && value.is_multiple_of(*factor) {
             return format!("{} {name}", value / factor);
         }
     }
