@@ -1,0 +1,440 @@
+//! Rows of every type and shape from a real source into a real target: copied, then changed, byte for byte equal.
+
+mod support;
+
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use peer::core::change::{Chunk, TxnPart};
+use peer::core::group::{Group, GroupLimits, Grouper};
+use peer::core::gtid_set::GtidSet;
+use peer::core::ids::{ClusterId, Seq};
+use peer::core::shape::{ShapeId, TableName, TableShape};
+use peer::mysql::error::Error;
+use peer::mysql::session::Session;
+use peer::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome};
+use peer::mysql::source::inspect;
+use peer::mysql::source::reader::{Reader, ReaderEvent, ReaderOptions, Scope, replica_uuid, server_id};
+use peer::mysql::target::writer::Target;
+
+use support::compare::assert_equal;
+use support::servers::servers;
+use support::target::{Bed, database, delete, insert, mismatch, row, update};
+
+/// Tables on the source, copied to the target.
+struct Mirror {
+    bed: Bed,
+    tables: Vec<&'static str>,
+    shapes: Vec<TableShape>,
+    target: Target,
+    executed: GtidSet,
+}
+
+impl Mirror {
+    /// Makes `tables` with `setup` on the source and copies them; `S` in statements is the schema.
+    async fn new(word: &str, tables: &[&'static str], setup: &[&str]) -> Self {
+        let bed = Bed::new(word).await;
+        run_on_source(&bed, setup).await;
+        let mut session = Session::connect(&database(servers().source)).await.expect("a session");
+        let name = |table: &&str| TableName {
+            schema: bed.schema.base.clone(),
+            table: (*table).into(),
+        };
+        let names: Vec<TableName> = tables.iter().map(name).collect();
+        let shapes = inspect::shapes(&mut session, &names).await.expect("shapes");
+        let executed = executed(&mut session).await;
+        let mut target = bed.acquire("a").await;
+        let ids: Vec<ShapeId> = (0..).take(shapes.len()).map(ShapeId).collect();
+        target
+            .start(&executed, session.server_uuid(), shapes.clone(), &ids)
+            .await
+            .expect("started");
+        let mut reader = ChunkReader::open(&session_spec()).await.expect("a reader");
+        for (id, shape) in ids.iter().zip(&shapes) {
+            let range = Range { low: None, high: None };
+            let ReadOutcome::Rows(read) = reader.read(shape, &range, 1 << 30).await.expect("rows") else {
+                panic!("the chunk of {} is void", shape.name);
+            };
+            let chunk = Chunk {
+                shape: *id,
+                low: None,
+                high: None,
+                rows: read.rows,
+                is_last: true,
+            };
+            target.apply_chunk(&chunk).await.expect("applied");
+        }
+        Self {
+            bed,
+            tables: tables.to_vec(),
+            shapes,
+            target,
+            executed,
+        }
+    }
+
+    /// Runs statements on the source and returns their transactions.
+    async fn changes(&mut self, statements: &[&str]) -> Vec<TxnPart> {
+        run_on_source(&self.bed, statements).await;
+        let mut session = Session::connect(&session_spec()).await.expect("a session");
+        let end = executed(&mut session).await;
+        let cluster = ClusterId(self.bed.schema.base.clone());
+        let options = ReaderOptions {
+            server_id: server_id(&cluster, &self.bed.job, 0),
+            replica_uuid: replica_uuid(&cluster, &self.bed.job, 0),
+            from: self.executed.clone(),
+            heartbeat: Duration::from_secs(1),
+        };
+        let scope = Scope::new((0..).map(ShapeId).zip(self.shapes.clone()).collect());
+        let mut reader = Reader::open(&session_spec(), options, scope).await.expect("a reader");
+        let mut parts: Vec<TxnPart> = Vec::new();
+        while !end.is_subset_of(&self.executed) {
+            match reader.next().await.expect("an event") {
+                ReaderEvent::Begin { gtid, commit_us, .. } => {
+                    let mut part = support::target::part(1, Vec::new());
+                    (part.gtid, part.commit_us) = (gtid, commit_us);
+                    parts.push(part);
+                }
+                ReaderEvent::Changes(changes) => parts.last_mut().expect("begun").changes.extend(changes),
+                ReaderEvent::Commit { position } => {
+                    let part = parts.last_mut().expect("begun");
+                    part.position = position;
+                    self.executed.add(&part.gtid);
+                }
+                _ => {}
+            }
+        }
+        reader.close().await;
+        parts
+    }
+
+    /// Runs statements on the source, applies them as one group, and compares all tables.
+    async fn follow(&mut self, statements: &[&str]) {
+        let parts = self.changes(statements).await;
+        let group = fold(&self.shapes, parts);
+        self.target.apply_group(&group).await.expect("applied");
+        self.compare().await;
+    }
+
+    async fn compare(&self) {
+        assert_equal(&servers().source, &servers().target, &self.bed.schema.base, &self.tables).await;
+    }
+}
+
+fn fold(shapes: &[TableShape], parts: Vec<TxnPart>) -> Group {
+    let mut grouper = Grouper::new(GroupLimits {
+        transactions: 1 << 30,
+        bytes: 1 << 30,
+    });
+    for (id, shape) in (0..).map(ShapeId).zip(shapes) {
+        grouper.set_shape(id, shape.clone());
+    }
+    for part in parts {
+        grouper.push(part).expect("folds");
+    }
+    grouper.take()
+}
+
+fn session_spec() -> peer::core::job_spec::DatabaseSpec {
+    database(servers().source)
+}
+
+async fn run_on_source(bed: &Bed, statements: &[&str]) {
+    let mut conn = servers().source.conn().await;
+    conn.query_drop("SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'")
+        .await
+        .expect("settings");
+    for statement in statements {
+        let sql = statement.replace("S.", &format!("{}.", bed.schema.base));
+        conn.query_drop(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    conn.disconnect().await.expect("disconnects");
+}
+
+async fn executed(session: &mut Session) -> GtidSet {
+    let text: Option<String> = session.first("SELECT @@global.gtid_executed").await.expect("a set");
+    GtidSet::parse(&text.expect("one row")).expect("a set")
+}
+
+const ALL_TYPES: &str = "CREATE TABLE S.v (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, i1 TINYINT, i2 SMALLINT UNSIGNED, i3 MEDIUMINT, i4 INT, \
+    i8 BIGINT, d1 DECIMAL(65,30), d2 DECIMAL(5,0) UNSIGNED, f FLOAT, d DOUBLE, b1 BIT(1), b64 BIT(64), y YEAR, da DATE, t0 TIME, \
+    t2 TIME(2), t6 TIME(6), dt0 DATETIME, dt3 DATETIME(3), dt6 DATETIME(6), ts0 TIMESTAMP NULL, ts1 TIMESTAMP(1) NULL, \
+    ts6 TIMESTAMP(6) NULL, c CHAR(10), cg CHAR(10) CHARACTER SET gbk, vu VARCHAR(300) CHARACTER SET utf16, vl VARCHAR(9) CHARACTER SET \
+    latin1, bi BINARY(16), vb VARBINARY(300), bl MEDIUMBLOB, tx LONGTEXT, tt TINYTEXT, j JSON, g GEOMETRY, p POINT SRID 4326, \
+    vec VECTOR(3), e ENUM('a','ö','c'), s SET('x','y','z'), gv INT AS (i4 + 1) VIRTUAL, gs INT AS (i4 + 2) STORED, hidden INT INVISIBLE)";
+const NAMES: &str =
+    "(id,i1,i2,i3,i4,i8,d1,d2,f,d,b1,b64,y,da,t0,t2,t6,dt0,dt3,dt6,ts0,ts1,ts6,c,cg,vu,vl,bi,vb,bl,tx,tt,j,g,p,vec,e,s,hidden)";
+
+fn all_types(id: u64) -> String {
+    format!(
+        "INSERT INTO S.v {NAMES} VALUES ({id}, -128, 65535, -8388608, -2147483648, -9223372036854775808, \
+         -12345678901234567890123456789012345.123456789012345678901234567890, 99999, 16777216, 1.7976931348623157e308, b'1', ~0, 2155, \
+         '9999-12-31', '-838:59:59', '-00:00:01.50', '838:59:58.999999', '1000-01-01 00:00:00', '2020-02-29 12:34:56.789', \
+         '9999-12-31 23:59:59.999999', '2038-01-19 03:14:07', '1970-01-01 00:00:01.5', '2020-06-01 00:00:00.000001', 'it''s \\\\ ', \
+         CONVERT('你好' USING gbk), CONVERT('😀a' USING utf16), CONVERT('é' USING latin1), x'61000000000000000000000000000000', x'00ff00', \
+         REPEAT(x'00ff', 70000), REPEAT('ä\\n', 500), '', '{{\"a\": [1, 2.5, null, true, \"ü\"], \"b\": {{}}}}', \
+         ST_GeomFromText('LINESTRING(0 0,1 2)'), ST_GeomFromText('POINT(10 20)', 4326), TO_VECTOR('[1.5,-2,3]'), 'ö', 'x,z', 7)"
+    )
+}
+
+const ZEROS: &str = "INSERT INTO S.v (id,i1,f,d,b1,y,da,t0,dt0,dt3,ts0,ts6,c,bi,vb,bl,tx,j,e,s) VALUES (18446744073709551615,0,0.1,-0e0,b'0',0, \
+    '0000-00-00',0,'0000-00-00 00:00:00','2020-02-31 00:00:00','0000-00-00 00:00:00','0000-00-00 00:00:00','','','','','','null',1,'')";
+
+#[tokio::test]
+async fn every_type_arrives_byte_for_byte_by_copy_and_by_stream() {
+    let (one, two) = (all_types(1), all_types(2));
+    let mut mirror = Mirror::new("types", &["v"], &[ALL_TYPES, &one, "INSERT INTO S.v (id) VALUES (0)", ZEROS]).await;
+    mirror.compare().await;
+    mirror.follow(&[&two, "INSERT INTO S.v (id, i4) VALUES (3, 5)"]).await;
+    mirror
+        .follow(&[
+            "UPDATE S.v SET i4 = 4, f = 1234567.875, j = '[1.25]', bi = 'b', tx = 'new', ts6 = NULL, da = NULL WHERE id IN (1,2)",
+        ])
+        .await;
+    mirror
+        .follow(&[
+            "UPDATE S.v SET id = 9 WHERE id = 2",
+            "DELETE FROM S.v WHERE id IN (0, 18446744073709551615)",
+        ])
+        .await;
+    mirror.follow(&["DELETE FROM S.v"]).await;
+}
+
+#[tokio::test]
+async fn a_table_without_key_holds_the_same_rows_byte_for_byte() {
+    let create = ALL_TYPES.replace("S.v", "S.k").replace(" PRIMARY KEY", "");
+    let one = all_types(1).replace("S.v", "S.k");
+    let zeros = ZEROS.replace("S.v", "S.k");
+    let mut mirror = Mirror::new(
+        "keyless",
+        &["k"],
+        &[&create, &one, &one, "INSERT INTO S.k (id) VALUES (0)", &zeros],
+    )
+    .await;
+    mirror.compare().await;
+    mirror
+        .follow(&[
+            "DELETE FROM S.k WHERE id = 1 LIMIT 1",
+            "UPDATE S.k SET c = 'Abc' WHERE id = 0",
+        ])
+        .await;
+    mirror
+        .follow(&[
+            "UPDATE S.k SET c = 'abC' WHERE id = 0",
+            "INSERT INTO S.k (id, c) VALUES (0, 'abc')",
+        ])
+        .await;
+    mirror
+        .follow(&["DELETE FROM S.k WHERE c = BINARY 'abC'", "UPDATE S.k SET i4 = 1"])
+        .await;
+    mirror.follow(&["DELETE FROM S.k"]).await;
+}
+
+#[tokio::test]
+async fn values_of_a_unique_key_may_swap_places_in_one_group() {
+    let setup = [
+        "CREATE TABLE S.u (id INT PRIMARY KEY, a VARCHAR(20) UNIQUE, v INT)",
+        "INSERT INTO S.u VALUES (1,'x',1),(2,'y',1),(3,'z',1)",
+    ];
+    let mut mirror = Mirror::new("swap", &["u"], &setup).await;
+    let swap = [
+        "UPDATE S.u SET a = 't' WHERE id = 1",
+        "UPDATE S.u SET a = 'x' WHERE id = 2",
+        "UPDATE S.u SET a = 'y' WHERE id = 1",
+    ];
+    mirror.follow(&swap).await;
+    mirror
+        .follow(&[
+            "DELETE FROM S.u WHERE id = 3",
+            "INSERT INTO S.u VALUES (4,'z',2)",
+            "REPLACE INTO S.u VALUES (5,'z',3)",
+        ])
+        .await;
+}
+
+#[tokio::test]
+async fn keys_of_every_kind_find_their_rows() {
+    let setup = [
+        "CREATE TABLE S.a (d DATETIME(3), n DECIMAL(10,3), s VARCHAR(20), b BINARY(4), e ENUM('p','q'), v INT, PRIMARY KEY (d,n,s,b,e))",
+        "CREATE TABLE S.b (t TIMESTAMP(2) NOT NULL, v INT, UNIQUE KEY by_t (t))",
+        "CREATE TABLE S.c (f FLOAT PRIMARY KEY, v INT)",
+        "CREATE TABLE S.d (c CHAR(8) CHARACTER SET gbk PRIMARY KEY, v INT)",
+        "INSERT INTO S.a VALUES ('2020-01-01 00:00:00.120', 1.5, 'a', 'x', 'p', 1), ('2020-01-01 00:00:00.120', -1.5, 'ä', 'y', 'q', 1), \
+         ('2020-01-02', 0, '', '', 'p', 1)",
+        "INSERT INTO S.b VALUES ('2020-01-01 00:00:00.12', 1), ('2020-01-02 00:00:00', 1), ('2020-01-03 00:00:00', 1)",
+        "INSERT INTO S.c VALUES (0.1, 1), (16777216, 1), (-3.5e-20, 1)",
+        "INSERT INTO S.d VALUES (CONVERT('你' USING gbk), 1), ('b', 1), ('', 1)",
+    ];
+    let mut mirror = Mirror::new("keys", &["a", "b", "c", "d"], &setup).await;
+    mirror
+        .follow(&[
+            "UPDATE S.a SET v = 2",
+            "UPDATE S.b SET v = 2",
+            "UPDATE S.c SET v = 2",
+            "UPDATE S.d SET v = 2",
+        ])
+        .await;
+    mirror
+        .follow(&[
+            "UPDATE S.a SET s = 'A' WHERE s = 'a'",
+            "UPDATE S.d SET c = 'B' WHERE c = 'b'",
+            "DELETE FROM S.b LIMIT 2",
+        ])
+        .await;
+    mirror
+        .follow(&["DELETE FROM S.a", "DELETE FROM S.b", "DELETE FROM S.c", "DELETE FROM S.d"])
+        .await;
+}
+
+#[tokio::test]
+async fn a_group_of_thousands_of_rows_goes_in_several_packets() {
+    let fill = "INSERT INTO S.big WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT i, REPEAT('x', 2000) FROM n";
+    let mut mirror = Mirror::new("big", &["big"], &["CREATE TABLE S.big (id INT PRIMARY KEY, t TEXT)"]).await;
+    mirror.follow(&[fill]).await;
+    mirror
+        .follow(&[
+            "UPDATE S.big SET t = CONCAT(t, 'y')",
+            "DELETE FROM S.big WHERE id % 3 = 0",
+            "UPDATE S.big SET id = id + 10000",
+        ])
+        .await;
+}
+
+#[tokio::test]
+async fn a_large_transaction_is_there_whole_or_not_at_all() {
+    let bed = Bed::new("large").await;
+    let mut target = bed.started("a").await;
+    target.large_begin().await.expect("begun");
+    target.large_part(&bed.group(11, vec![insert(1, 1)])).await.expect("a part");
+    assert!(bed.rows().await.is_empty());
+    target.large_abort().await.expect("aborted");
+    assert!(bed.rows().await.is_empty());
+    target.large_begin().await.expect("begun");
+    target
+        .large_part(&bed.group(11, vec![insert(1, 1), insert(2, 1)]))
+        .await
+        .expect("a part");
+    target.ping().await.expect("alive");
+    let seq = target
+        .large_commit(&bed.group(11, vec![update(1, 1, 5)]))
+        .await
+        .expect("committed");
+    assert_eq!((seq, bed.rows().await), (Seq(2), [(1, 5), (2, 1)].into()));
+    target.large_begin().await.expect("begun");
+    let error = target
+        .large_part(&bed.group(12, vec![delete(9, 9)]))
+        .await
+        .expect_err("refused");
+    assert!(mismatch(&error).0.starts_with("delete"));
+    target
+        .apply_group(&bed.group(12, vec![delete(2, 1)]))
+        .await
+        .expect("the session is free again");
+}
+
+#[tokio::test]
+async fn a_copy_resumes_at_its_cursor_and_a_reset_empties_the_table() {
+    let bed = Bed::new("copy").await;
+    let mut target = bed.acquire("a").await;
+    target
+        .start(&GtidSet::default(), "u", vec![bed.shape()], &[ShapeId(0)])
+        .await
+        .expect("started");
+    let high = peer::core::change::Key(vec![2i32.to_le_bytes().to_vec()]);
+    let chunk = Chunk {
+        shape: ShapeId(0),
+        low: None,
+        high: Some(high.clone()),
+        rows: vec![row(1, 1), row(2, 2)],
+        is_last: false,
+    };
+    target.apply_chunk(&chunk).await.expect("applied");
+    let error = target.apply_chunk(&chunk).await.expect_err("these rows are there already");
+    assert!(mismatch(&error).0.starts_with("insert"));
+    target.close().await;
+    let mut target = bed.acquire("b").await;
+    let copy = &target.progress().copy[0];
+    assert_eq!((copy.cursor.as_ref(), copy.rows, copy.is_done), (Some(&high), 2, false));
+    let last = Chunk {
+        shape: ShapeId(0),
+        low: Some(high),
+        high: None,
+        rows: vec![row(3, 3)],
+        is_last: true,
+    };
+    target.apply_chunk(&last).await.expect("applied");
+    assert!(target.progress().copy[0].is_done);
+    target.reset(ShapeId(0)).await.expect("emptied");
+    assert!(bed.rows().await.is_empty());
+    target.close().await;
+    let copy = bed.acquire("c").await.progress().copy[0].clone();
+    assert_eq!((copy.cursor, copy.rows, copy.is_done), (None, 0, false));
+}
+
+#[tokio::test]
+async fn a_target_table_with_rows_or_other_columns_is_refused_before_the_first_row() {
+    let bed = Bed::new("exists").await;
+    let table = format!("{}.t", bed.schema.base);
+    let server = servers().target;
+    server
+        .run(&[
+            &format!("CREATE DATABASE {}", bed.schema.base),
+            &format!("CREATE TABLE {table} (id INT PRIMARY KEY, v BIGINT)"),
+        ])
+        .await;
+    let mut target = bed.acquire("a").await;
+    let mut refusals = Vec::new();
+    for fix in [
+        "DROP TABLE T",
+        "CREATE TABLE T (id INT PRIMARY KEY, v INT)",
+        "INSERT INTO T VALUES (1,1)",
+    ] {
+        if let Err(error) = target.start(&GtidSet::default(), "u", vec![bed.shape()], &[ShapeId(0)]).await {
+            assert!(matches!(error, Error::Unsuitable { .. }), "{error:?}");
+            refusals.push(error.to_string());
+            server
+                .run(&[
+                    &format!("DROP TABLE {table}"),
+                    &format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT)"),
+                ])
+                .await;
+            server.run(&[&format!("INSERT INTO {table} VALUES (1,1)")]).await;
+        } else {
+            panic!("accepted before {fix}");
+        }
+    }
+    assert!(
+        refusals[0].contains("v bigint") && refusals[0].contains("v int"),
+        "{}",
+        refusals[0]
+    );
+    assert!(refusals[1].contains("rows in it"), "{}", refusals[1]);
+    server.run(&[&format!("DELETE FROM {table}")]).await;
+    target
+        .start(&GtidSet::default(), "u", vec![bed.shape()], &[ShapeId(0)])
+        .await
+        .expect("an empty table of the same columns");
+}
+
+#[tokio::test]
+async fn a_group_waits_for_a_lock_of_somebody_else_and_is_tried_again() {
+    let bed = Bed::new("locks").await;
+    let mut target = bed.started("a").await;
+    target.apply_group(&bed.group(11, vec![insert(1, 1)])).await.expect("applied");
+    let mut other = servers().target.conn().await;
+    other
+        .query_drop(format!("BEGIN; UPDATE {}.t SET v = v WHERE id = 1", bed.schema.base))
+        .await
+        .expect("locked");
+    let held = tokio::spawn(async move {
+        // Longer than one lock wait of the apply session, 2 s, so that the first try ends with 1205.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        other.query_drop("ROLLBACK").await.expect("unlocked");
+    });
+    target
+        .apply_group(&bed.group(12, vec![update(1, 1, 2)]))
+        .await
+        .expect("applied in the end");
+    held.await.expect("no panic");
+    assert_eq!(bed.rows().await, [(1, 2)].into());
+}
