@@ -14,8 +14,9 @@ use peer::flow::sender::Outgoing;
 use peer::mysql::session::Session;
 use peer::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome};
 use peer::mysql::source::heartbeat::{self, Beat};
-use support::copy_bed::{CopyBed, TABLE, database};
+use support::copy_bed::{CopyBed, TABLE};
 use support::servers::servers;
+use support::target::database;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

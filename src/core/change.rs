@@ -87,7 +87,7 @@ pub struct Chunk {
     pub low: Option<Key>,
     /// Rows have keys up to this; None: to the end of the table.
     pub high: Option<Key>,
-    /// The rows, in key order.
+    /// The rows: those that were read in key order, then those the stream added meanwhile.
     pub rows: Vec<Row>,
     /// This is the last chunk of its table: the copy of the table is done with it.
     pub is_last: bool,

@@ -10,6 +10,7 @@ pub mod disposition;
 pub mod fault;
 pub mod fence_model;
 pub mod group;
+pub mod finding;
 pub mod gtid_set;
 pub mod ids;
 pub mod job_merge;

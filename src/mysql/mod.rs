@@ -1,6 +1,7 @@
 //! Layer 2: everything that talks to a database.
 
 pub mod error;
+pub mod grants;
 pub mod preflight;
 pub mod quote;
 pub mod session;

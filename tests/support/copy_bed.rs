@@ -11,7 +11,7 @@ use peer::core::change::{Change, Chunk, CopyRow, Item, Key, Row};
 use peer::core::copy_state::{Closed, is_at_or_after};
 use peer::core::copy_table::ReadRows;
 use peer::core::gtid_set::GtidSet;
-use peer::core::job_spec::{DatabaseSpec, Secret, TlsMode};
+use peer::core::job_spec::DatabaseSpec;
 use peer::core::key::key_of;
 use peer::core::row::RowLayout;
 use peer::core::shape::{ShapeId, TableName, TableShape};
@@ -23,21 +23,11 @@ use peer::mysql::source::inspect;
 use peer::mysql::source::reader::{Reader, ReaderOptions, Scope};
 
 use super::schema::TestSchema;
-use super::servers::{Server, servers};
+use super::servers::servers;
+use super::target::database;
 
 pub const TABLE: ShapeId = ShapeId(0);
 const BYTES_MAX: u64 = 64 << 20;
-
-pub fn database(server: Server) -> DatabaseSpec {
-    DatabaseSpec {
-        host: "127.0.0.1".into(),
-        port: server.port,
-        user: "root".into(),
-        password: Secret::Text(String::new()),
-        tls: TlsMode::Disabled,
-        tls_ca: None,
-    }
-}
 
 /// What a target would hold.
 pub struct Sink {

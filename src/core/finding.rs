@@ -1,0 +1,70 @@
+//! One line of `peer check`: what was looked at, what was found, what would be right, and the SQL that makes it so.
+//!
+//! Made by `mysql::preflight`, travels to whoever asked, printed by `admin`.
+
+use serde::{Deserialize, Serialize};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// The job runs; a person should know.
+    Warn,
+    /// The job cannot run.
+    Fail,
+}
+
+/// The result of one check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable number of the check, `PEER12nn`.
+    pub id: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was looked at.
+    pub object: String,
+    /// What was found.
+    pub found: String,
+    /// What would be right.
+    pub expected: String,
+    /// The statement or the change that makes it right; empty when it is.
+    pub fix: String,
+}
+
+impl Finding {
+    /// As it should be.
+    #[must_use]
+    pub fn ok(id: &str, object: impl Into<String>, found: impl Into<String>) -> Self {
+        let found = found.into();
+        Self {
+            id: id.into(),
+            severity: Severity::Ok,
+            object: object.into(),
+            expected: found.clone(),
+            found,
+            fix: String::new(),
+        }
+    }
+
+    /// Not as it should be.
+    #[must_use]
+    pub fn bad(
+        severity: Severity,
+        id: &str,
+        object: impl Into<String>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            severity,
+            object: object.into(),
+            found: found.into(),
+            expected: expected.into(),
+            fix: fix.into(),
+        }
+    }
+}
