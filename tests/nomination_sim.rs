@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use peer::core::disposition::Disposition;
-use peer::core::fence_model::FenceModel;
+use peer::core::fence_model::{CommitError, FenceModel};
 use peer::core::ids::{Epoch, NodeId, Seq};
 use peer::core::job_record::Claim;
 use peer::core::nomination::{Effect, Event, Phase, State, step};
@@ -65,6 +65,8 @@ struct World {
     target: FenceModel,
     commits: Vec<(u64, Epoch, usize)>,
     superseded: usize,
+    /// Highest epoch the target issued: nobody else may write from then on.
+    issued: Epoch,
 }
 
 fn fresh(at: usize, now: u64) -> Peer {
@@ -95,6 +97,7 @@ impl World {
             target: FenceModel::default(),
             commits: vec![],
             superseded: 0,
+            issued: Epoch(0),
         };
         (0..PEERS).for_each(|at| world.begin(at));
         world
@@ -215,6 +218,8 @@ impl World {
                 }
                 let id = self.peers[at].id.clone();
                 let held = self.target.acquire(&id, above);
+                assert!(held.epoch > self.issued, "an epoch was issued twice");
+                self.issued = held.epoch;
                 self.peers[at].flow = Some(Flow::Applying {
                     epoch: held.epoch,
                     seq: held.seq,
@@ -241,10 +246,15 @@ impl World {
         }
         match self.target.commit(epoch, seq.next()) {
             Ok(()) => {
+                assert_eq!(epoch, self.issued, "p{at} wrote after a takeover");
                 self.commits.push((self.now, epoch, at));
                 self.peers[at].flow = Some(Flow::Applying { epoch, seq: seq.next() });
             }
             Err(error) => {
+                assert!(
+                    matches!(error, CommitError::Superseded { .. }),
+                    "the fence let another writer in between: {error}"
+                );
                 self.superseded += 1;
                 self.peers[at].flow = None;
                 self.feed(at, Event::TaskEnded(Disposition::Superseded, error.to_string()));
