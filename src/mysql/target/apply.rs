@@ -136,7 +136,7 @@ impl ApplySession {
                 packet.push(&statements[to].sql);
                 to += 1;
             }
-            self.check_size(&packet, &statements[from])?;
+            self.check_size(&packet, &statements[from]).map_err(Failure::Other)?;
             let counts = packet
                 .run(&mut self.session, "row changes", ROWS_LIMIT)
                 .await
@@ -204,7 +204,7 @@ impl ApplySession {
         packet.push("COMMIT");
         roles.extend([Role::Turn, Role::Frame]);
         if let Some(first) = statements.first() {
-            self.check_size(&packet, first)?;
+            self.check_size(&packet, first).map_err(Failure::Other)?;
         }
         let outcome = packet.run(&mut self.session, "a group", TURN_LIMIT).await;
         outcome
@@ -240,11 +240,11 @@ impl ApplySession {
         }
     }
 
-    fn check_size(&self, packet: &Packet, first: &Statement) -> Result<(), Failure> {
+    fn check_size(&self, packet: &Packet, first: &Statement) -> Result<(), Error> {
         if packet.bytes() < self.packet_bytes_max {
             return Ok(());
         }
-        Err(Failure::Other(Error::Unsuitable {
+        Err(Error::Unsuitable {
             object: format!("table {}", first.table.shape.name),
             found: format!(
                 "a row that takes {} bytes as SQL, max_allowed_packet {}",
@@ -253,6 +253,6 @@ impl ApplySession {
             ),
             expected: "a row that fits one packet".into(),
             fix: "SET GLOBAL max_allowed_packet = 1073741824 on the target, then `peer restart`".into(),
-        }))
+        })
     }
 }
