@@ -14,11 +14,11 @@ use chitchat::{ChitchatId, Serializable};
 use gossip_node::{Network, Node};
 use peer::core::ids::{Boot, JobName};
 use peer::core::member::{Member, MemberState, TaskCounts};
+use peer::core::placement::Task;
 use peer::gossip::keys::{Profile, TASK_BYTES_MAX, VALUE_BYTES_MAX};
 use peer::gossip::membership::GOSSIP_INTERVAL;
-use peer::gossip::{Fact, GossipError, Leaving, Membership, MembershipConfig, TaskFact, TaskKind};
+use peer::gossip::{Fact, GossipError, Leaving, Membership, MembershipConfig, TaskFact};
 use peer::wire::message::{GossipPacket, StreamKind};
-use tokio::net::UdpSocket;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -61,7 +61,7 @@ async fn five_peers_find_each_other_and_hear_facts() {
 
     let task = TaskFact {
         job: JobName("orders".into()),
-        kind: TaskKind::Sink,
+        kind: Task::Sink,
         state: r#"{"epoch":3}"#.into(),
     };
     let counts = TaskCounts { source: 0, sink: 1 };
@@ -108,9 +108,8 @@ async fn a_killed_peer_is_dead_within_four_seconds_and_back_as_one_entry() {
         all.append(&mut times);
 
         let seeds: Vec<_> = nodes.iter().take(2).map(Node::address).collect();
-        let relay = UdpSocket::bind(address).await.unwrap();
         let began = Instant::now();
-        let again = network.start_behind(relay, &name, &dir.path().join(&name), &seeds, None);
+        let again = network.start_at(address, &name, &dir.path().join(&name), &seeds, None).await;
         for node in nodes.iter().chain([&again]) {
             node.until_alive(5, SOON).await;
         }
@@ -140,10 +139,9 @@ async fn a_quick_restart_and_an_empty_data_dir_show_one_live_entry() {
     let seeds = [nodes[0].address()];
 
     let old = nodes.pop().unwrap();
-    let (old_id, relay_address) = (old.endpoint.node_id().clone(), old.address());
+    let (old_id, address) = (old.endpoint.node_id().clone(), old.address());
     old.kill().await;
-    let relay = UdpSocket::bind(relay_address).await.unwrap();
-    let quick = network.start_behind(relay, "c", &dir.path().join("c"), &seeds, None);
+    let quick = network.start_at(address, "c", &dir.path().join("c"), &seeds, None).await;
     assert_eq!(*quick.endpoint.node_id(), old_id);
     for node in &nodes {
         let is_second = |roster: &[Member]| {
@@ -202,7 +200,7 @@ async fn what_gossip_cannot_carry_is_refused() {
     let task = |n: usize, bytes: usize| {
         Fact::Task(TaskFact {
             job: JobName(format!("job-{n}")),
-            kind: TaskKind::Source,
+            kind: Task::Source,
             state: "x".repeat(bytes),
         })
     };

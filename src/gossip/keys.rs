@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::core::ids::JobName;
 use crate::core::member::TaskCounts;
+use crate::core::placement::Task;
 use crate::gossip::error::GossipError;
 
 /// Most bytes of one value. A value of 64 KiB blocks gossip for ever, measured; an eighth leaves room for the digest.
@@ -66,23 +65,13 @@ pub enum Leaving {
     Restart,
 }
 
-/// Which of a job's two tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskKind {
-    /// Reads the source database.
-    Source,
-    /// Writes the target database.
-    Sink,
-}
-
 /// One running task as its peer tells it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TaskFact {
     /// The job.
     pub job: JobName,
     /// Which task of it.
-    pub kind: TaskKind,
+    pub kind: Task,
     /// Small JSON of the task actor; gossip does not look into it.
     pub state: String,
 }
@@ -174,26 +163,15 @@ impl Leaving {
     }
 }
 
-impl TaskKind {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Sink => "sink",
-        }
-    }
-}
-
 /// Returns the key of one task, `task.<job>.<kind>`; names of jobs hold no dot.
 #[must_use]
-pub fn task_key(job: &JobName, kind: TaskKind) -> String {
-    format!("{TASK}{job}.{}", kind.word())
+pub fn task_key(job: &JobName, kind: Task) -> String {
+    format!("{TASK}{job}.{}", kind.as_str())
 }
 
-fn task_of(key: &str) -> Option<(JobName, TaskKind)> {
+fn task_of(key: &str) -> Option<(JobName, Task)> {
     let (job, kind) = key.strip_prefix(TASK)?.rsplit_once('.')?;
-    let kind = [TaskKind::Source, TaskKind::Sink]
-        .into_iter()
-        .find(|known| known.word() == kind)?;
+    let kind = [Task::Source, Task::Sink].into_iter().find(|known| known.as_str() == kind)?;
     Some((JobName(job.to_owned()), kind))
 }
 
@@ -286,7 +264,7 @@ mod tests {
         }
     }
 
-    fn task(job: &str, kind: TaskKind) -> TaskFact {
+    fn task(job: &str, kind: Task) -> TaskFact {
         TaskFact {
             job: JobName(job.into()),
             kind,
@@ -302,8 +280,8 @@ mod tests {
             Fact::Leaving(Leaving::Restart),
             Fact::TableRoot("ab".into()),
             Fact::Tasks(TaskCounts { source: 1, sink: 2 }),
-            Fact::Task(task("a-b_c", TaskKind::Sink)),
-            Fact::Task(task("a-b_c", TaskKind::Source)),
+            Fact::Task(task("a-b_c", Task::Sink)),
+            Fact::Task(task("a-b_c", Task::Source)),
         ];
         let mut pairs = profile().encode();
         pairs.extend(facts.iter().map(Fact::encode));
@@ -316,7 +294,7 @@ mod tests {
                 leaving: Some(Leaving::Restart),
                 table_root: Some("ab".into()),
                 counts: TaskCounts { source: 1, sink: 2 },
-                tasks: vec![task("a-b_c", TaskKind::Sink), task("a-b_c", TaskKind::Source)],
+                tasks: vec![task("a-b_c", Task::Sink), task("a-b_c", Task::Source)],
             })
         );
     }

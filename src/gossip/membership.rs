@@ -16,8 +16,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::core::ids::{Boot, JobName, NodeId};
 use crate::core::member::Member;
+use crate::core::placement::Task;
 use crate::gossip::error::GossipError;
-use crate::gossip::keys::{self, Fact, Leaving, Profile, TaskKind};
+use crate::gossip::keys::{self, Fact, Leaving, Profile};
 use crate::gossip::lateness::{self, Late};
 use crate::gossip::library::{Library, Published};
 use crate::gossip::seeds;
@@ -164,7 +165,7 @@ impl Membership {
     }
 
     /// Takes back what was told about a task.
-    pub fn clear_task(&self, job: &JobName, kind: TaskKind) -> Result<(), GossipError> {
+    pub fn clear_task(&self, job: &JobName, kind: Task) -> Result<(), GossipError> {
         self.shared.own.edit(|pairs| {
             pairs.remove(&keys::task_key(job, kind));
         })

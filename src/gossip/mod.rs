@@ -13,6 +13,6 @@ pub mod table_sync;
 pub mod view;
 
 pub use error::GossipError;
-pub use keys::{Fact, Leaving, TaskFact, TaskKind};
+pub use keys::{Fact, Leaving, TaskFact};
 pub use membership::{Membership, MembershipConfig};
 pub use view::PeerFacts;

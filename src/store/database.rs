@@ -90,7 +90,10 @@ impl Store {
     /// Runs `work` on a consistent view.
     pub(super) fn read<T>(&self, work: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let txn = self.database.begin_read().map_err(redb::Error::from);
-        txn.and_then(|txn| work(&txn)).map_err(|error| damaged(&self.path, error))
+        txn.and_then(|txn| work(&txn)).map_err(|error| match error {
+            redb::Error::Io(error) => failed("read", &self.path, &error),
+            error => damaged(&self.path, error),
+        })
     }
 }
 

@@ -47,7 +47,8 @@ pub enum StoreError {
         /// What the system said.
         reason: String,
     },
-    /// A write did not become durable; the old value holds. The disk may be full.
+    /// A write did not become durable; the old value holds. The disk may be full. The database takes no further write until
+    /// it is opened again.
     #[error("cannot write to `{path}`: {reason}")]
     Write {
         /// The database file.
@@ -58,13 +59,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns what the error means for whoever met it: a failed write may work later, the rest needs a person.
+    /// Returns what the error means for whoever met it: a person must act, always.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
-        match self {
-            Self::Write { .. } => Disposition::Retry,
-            Self::InUse { .. } | Self::Damaged { .. } | Self::Newer { .. } | Self::Io { .. } => Disposition::Fatal,
-        }
+        Disposition::Fatal
     }
 
     /// Returns the error for people.
@@ -109,7 +107,7 @@ impl StoreError {
                 shown(path),
                 format!("cannot write: {reason}"),
                 "a durable write",
-                "look for a full or failing disk under `data_dir`",
+                "look for a full or failing disk under `data_dir`, then start the peer again",
             ),
         }
     }

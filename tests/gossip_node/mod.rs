@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -43,19 +44,20 @@ impl Network {
 
     /// Starts a peer whose store is in `dir`, under a new address.
     pub async fn start(&self, name: &str, dir: &Path, seeds: &[SocketAddr], table: Option<Arc<dyn Table>>) -> Node {
-        let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        self.start_behind(relay, name, dir, seeds, table)
+        let any = "127.0.0.1:0".parse().unwrap();
+        self.start_at(any, name, dir, seeds, table).await
     }
 
-    /// Starts a peer that the others reach through `relay`.
-    pub fn start_behind(
+    /// Starts a peer that the others reach at `address`, which a killed one may have left a moment ago.
+    pub async fn start_at(
         &self,
-        relay: UdpSocket,
+        address: SocketAddr,
         name: &str,
         dir: &Path,
         seeds: &[SocketAddr],
         table: Option<Arc<dyn Table>>,
     ) -> Node {
+        let relay = bind(address).await;
         let store = Store::open(dir, || NodeId(format!("{:016x}", rand::random::<u64>()))).unwrap();
         let (id, boot) = store.identity();
         let any = "127.0.0.1:0".parse().unwrap();
@@ -100,6 +102,16 @@ impl Network {
     }
 }
 
+async fn bind(address: SocketAddr) -> UdpSocket {
+    for _ in 0..500 {
+        match UdpSocket::bind(address).await {
+            Ok(socket) => return socket,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    panic!("{address} is not free after 5 s");
+}
+
 /// Passes packets to and from one peer, as long as both ends are on one side.
 async fn relay_packets(front: UdpSocket, node: SocketAddr, sides: Arc<Mutex<HashMap<SocketAddr, u8>>>) {
     let front = Arc::new(front);
@@ -113,7 +125,7 @@ async fn relay_packets(front: UdpSocket, node: SocketAddr, sides: Arc<Mutex<Hash
         if !is_open(from) {
             continue;
         }
-        if !backs.contains_key(&from) {
+        if let Entry::Vacant(entry) = backs.entry(from) {
             let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
             back.connect(node).await.unwrap();
             let (back_in, front_out, is_open) = (Arc::clone(&back), Arc::clone(&front), is_open.clone());
@@ -127,7 +139,7 @@ async fn relay_packets(front: UdpSocket, node: SocketAddr, sides: Arc<Mutex<Hash
                     }
                 }
             });
-            backs.insert(from, (back, tokio_util::task::AbortOnDropHandle::new(task)));
+            entry.insert((back, tokio_util::task::AbortOnDropHandle::new(task)));
         }
         let _ = backs[&from].0.send(&packet[..bytes]).await;
     }
