@@ -211,3 +211,7 @@ fn file_number(file: &str) -> Option<u64> {
 #[cfg(test)]
 #[path = "copy_state_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "copy_state_laws.rs"]
+mod laws;

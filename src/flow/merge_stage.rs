@@ -15,6 +15,7 @@ use crate::flow::error::FlowError;
 use crate::flow::merger::Merger;
 use crate::flow::sender::Outgoing;
 use crate::flow::status::SourcePhase;
+use crate::mysql::error::Error;
 use crate::mysql::source::chunk_reader::Range;
 use crate::mysql::source::heartbeat::Beat;
 use crate::mysql::source::reader::ReaderEvent;
@@ -84,7 +85,7 @@ impl MergeStage {
     }
 
     /// Moves the copy on as far as it can now.
-    fn advance(&mut self, items: &mut Vec<Item>) -> Result<(), FlowError> {
+    fn advance(&mut self, items: &mut Vec<Item>) -> Result<(), Error> {
         if self.merger.copy().is_done() {
             return Ok(());
         }

@@ -149,7 +149,7 @@ impl Merger {
             let shape_of = |shape| copy.table(shape).expect("questions are about tables of the copy").shape();
             self.oracle.ask(&questions, |question| shape_of(question.shape)).await?;
         }
-        self.copy.sift(changes, self.oracle.answers()).map_err(bad_row)
+        Ok(self.copy.sift(changes, self.oracle.answers()).map_err(bad_row)?)
     }
 
     /// Registers a chunk up to `high` and returns its lower border. Its `W0` is `passed()`.
@@ -174,7 +174,7 @@ impl Merger {
     ///
     /// # Errors
     /// A row does not fit its shape.
-    pub fn close(&mut self) -> Result<Vec<(ShapeId, Closed)>, FlowError> {
+    pub fn close(&mut self) -> Result<Vec<(ShapeId, Closed)>, Error> {
         debug_assert!(self.is_between(), "chunks close between two transactions");
         self.copy.close(&self.position).map_err(bad_row)
     }
@@ -209,10 +209,9 @@ fn out_of_order(found: &str) -> FlowError {
     }
 }
 
-fn bad_row(error: RowError) -> FlowError {
+fn bad_row(error: RowError) -> Error {
     Error::BadRow {
         table: "a table of the copy".into(),
         reason: error.to_string(),
     }
-    .into()
 }
