@@ -11,6 +11,9 @@ use crate::core::member::TaskCounts;
 use crate::core::placement::Task;
 use crate::gossip::error::GossipError;
 
+/// The task in a fact; gossip's callers know it by this name.
+pub use crate::core::placement::Task as TaskKind;
+
 /// Most bytes of one value. A value of 64 KiB blocks gossip for ever, measured; an eighth leaves room for the digest.
 pub const VALUE_BYTES_MAX: usize = 8 * 1024;
 /// Most bytes of all keys and values of one peer: they fit one packet of 64 KiB after compression.
