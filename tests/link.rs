@@ -446,6 +446,7 @@ async fn the_source_learns_what_is_durable() {
     link.meter.committed(peer::flow::sink_meter::Committed {
         seq: peer::core::ids::Seq(3),
         added: &set,
+        durable: &set,
         transactions: 1,
         rows: 1,
         position: None,

@@ -1,1 +1,430 @@
-//! Groups items, applies and commits them.
+//! Applies the source's sequence to the target, in order, over one connection.
+//!
+//! Fed by `flow::receiver`, feeds `mysql::target`. Following, each transaction is applied the moment it is there: nothing
+//! waits for a timer. Behind, what waits is merged into groups of whole transactions. A large transaction is applied in
+//! parts inside one target transaction. One applier serves one stream; what was not committed when the stream dies is
+//! dropped and comes again. It decides nothing about sources and owners: `flow::sink_flow` does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::change::{BinlogPosition, Chunk, Item, TxnPart};
+use crate::core::group::{Group, GroupLimits, Grouper};
+use crate::core::gtid_set::GtidSet;
+use crate::core::ids::Seq;
+use crate::core::net_effect::FoldError;
+use crate::core::shape::{ShapeId, TableName, TableShape};
+use crate::flow::byte_channel::ByteReceiver;
+use crate::flow::error::FlowError;
+use crate::flow::receiver::Arrived;
+use crate::flow::sink_meter::{Committed, SinkMeter};
+use crate::mysql::target::writer::Target;
+
+/// How often it looks whether the target needs care.
+const CARE_EVERY: Duration = Duration::from_secs(1);
+/// Shortest time between two commits of nothing but progress (PROTOCOLS 2 step 12).
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// Between two pings: the apply connection ends after 20 s of silence.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// Between two signs of life when nothing is committed; others wait 3 s for one.
+const BEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// Why an applier ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// The stream ended; whole transactions that came before are committed.
+    Drained,
+}
+
+/// Applies one stream to a target.
+#[derive(Debug)]
+pub struct Applier<'a> {
+    target: &'a mut Target,
+    meter: Arc<SinkMeter>,
+    /// Credit of everything applied.
+    consumed: watch::Sender<u64>,
+    grouper: Grouper,
+    /// Shapes named before `Start`; element n is shape n.
+    first_shapes: Vec<TableShape>,
+    is_started: bool,
+    passed: Passed,
+    /// Credit of what was taken and is not applied yet.
+    credit: u64,
+    /// Taken from the channel, not looked at yet.
+    held: Option<Arrived>,
+    care_at: Instant,
+    pinged_at: Instant,
+    beaten_at: Instant,
+}
+
+/// Transactions of which nothing is to be written, not yet in the progress row.
+#[derive(Debug)]
+struct Passed {
+    added: GtidSet,
+    position: BinlogPosition,
+    commit_us: u64,
+    /// Progress was last written then.
+    written_at: Instant,
+}
+
+impl<'a> Applier<'a> {
+    /// An applier of a stream that starts at the target's progress. `consumed` tells the receiver what was applied.
+    pub fn new(target: &'a mut Target, limits: GroupLimits, meter: Arc<SinkMeter>, consumed: watch::Sender<u64>) -> Self {
+        let mut grouper = Grouper::new(limits);
+        for (at, shape) in target.progress().shapes.iter().enumerate() {
+            grouper.set_shape(shape_id(at), shape.clone());
+        }
+        let is_started = !target.progress().is_fresh();
+        let now = Instant::now();
+        let passed = Passed {
+            added: GtidSet::default(),
+            position: BinlogPosition::default(),
+            commit_us: 0,
+            written_at: now,
+        };
+        Self {
+            target,
+            meter,
+            consumed,
+            grouper,
+            first_shapes: Vec::new(),
+            is_started,
+            passed,
+            credit: 0,
+            held: None,
+            care_at: now + CARE_EVERY,
+            pinged_at: now,
+            beaten_at: now,
+        }
+    }
+
+    /// Applies until the channel ends, the target fails or `stop`. A transaction that is being committed is finished.
+    pub async fn run(mut self, mut items: ByteReceiver<Arrived>, stop: &CancellationToken) -> Result<End, FlowError> {
+        loop {
+            let arrived = match self.held.take() {
+                Some(held) if !stop.is_cancelled() => Some(held),
+                _ => tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {
+                        self.write_passed().await?;
+                        return Ok(End::Stopped);
+                    }
+                    arrived = items.recv() => arrived.map(|arrived| arrived.into_item()),
+                    () = tokio::time::sleep_until(self.care_at) => {
+                        self.care(true).await?;
+                        continue;
+                    }
+                },
+            };
+            let Some(arrived) = arrived else {
+                self.write_passed().await?;
+                return Ok(End::Drained);
+            };
+            self.apply(arrived, &mut items, stop).await?;
+            if Instant::now() >= self.care_at {
+                self.care(true).await?;
+            }
+        }
+    }
+
+    async fn apply(
+        &mut self,
+        arrived: Arrived,
+        items: &mut ByteReceiver<Arrived>,
+        stop: &CancellationToken,
+    ) -> Result<(), FlowError> {
+        self.credit += arrived.credit;
+        match arrived.item {
+            Item::Shape { id, shape } => self.shape(id, shape).await?,
+            Item::Start {
+                executed,
+                source_uuid,
+                copy,
+            } => self.start(&executed, &source_uuid, &copy).await?,
+            Item::Txn(part) => return self.transactions(part, items, stop).await,
+            Item::Chunk(chunk) => self.chunk(&chunk).await?,
+            Item::Reset { shape } => self.reset(shape).await?,
+        }
+        self.settle();
+        Ok(())
+    }
+
+    async fn shape(&mut self, id: ShapeId, shape: TableShape) -> Result<(), FlowError> {
+        let is_known = self.grouper.tables().get(id).is_some_and(|known| known.shape == shape);
+        self.grouper.set_shape(id, shape.clone());
+        if self.is_started {
+            return if is_known {
+                Ok(())
+            } else {
+                Ok(self.target.set_shape(id, shape).await?)
+            };
+        }
+        match id.0 as usize {
+            at if at < self.first_shapes.len() => self.first_shapes[at] = shape,
+            at if at == self.first_shapes.len() => self.first_shapes.push(shape),
+            at => return Err(out_of_order(format!("shape {at}"), "shapes numbered from 0 without a gap")),
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, executed: &GtidSet, source_uuid: &str, copy: &[ShapeId]) -> Result<(), FlowError> {
+        if self.is_started {
+            return Err(out_of_order("a start".into(), "no start: the target has progress"));
+        }
+        let names = copy.iter().map(|id| self.name_of(*id)).collect::<Result<Vec<_>, _>>()?;
+        let seq = self
+            .target
+            .start(executed, source_uuid, std::mem::take(&mut self.first_shapes), copy)
+            .await?;
+        self.is_started = true;
+        self.meter.started(executed, &names);
+        self.committed(seq, &GtidSet::default(), 0, 0, None);
+        Ok(())
+    }
+
+    async fn chunk(&mut self, chunk: &Chunk) -> Result<(), FlowError> {
+        let name = self.name_of(chunk.shape)?;
+        // Before the chunk, not after: a passed transaction may have changed rows of its range when that was not copied
+        // yet. Were it to come again with the range copied, its changes would be applied a second time.
+        self.write_passed().await?;
+        let seq = self.target.apply_chunk(chunk).await?;
+        let rows = chunk.rows.len() as u64;
+        self.meter.copied(&name, rows, chunk.is_last);
+        self.committed(seq, &GtidSet::default(), 0, rows, None);
+        Ok(())
+    }
+
+    async fn reset(&mut self, shape: ShapeId) -> Result<(), FlowError> {
+        let name = self.name_of(shape)?;
+        self.write_passed().await?;
+        let seq = self.target.reset(shape).await?;
+        self.meter.reset(&name);
+        self.committed(seq, &GtidSet::default(), 0, 0, None);
+        Ok(())
+    }
+
+    /// Applies a transaction, together with those that wait behind it. Nothing of one that ends early is left.
+    async fn transactions(
+        &mut self,
+        first: TxnPart,
+        items: &mut ByteReceiver<Arrived>,
+        stop: &CancellationToken,
+    ) -> Result<(), FlowError> {
+        self.push(first)?;
+        while self.grouper.is_inside_transaction() {
+            if self.grouper.is_full() {
+                return self.large(items, stop).await;
+            }
+            let Some(part) = self.next_part(items, stop).await? else {
+                return Ok(());
+            };
+            self.push(part)?;
+        }
+        while !self.grouper.is_full() {
+            let Some(waiting) = items.try_recv() else { break };
+            match waiting.into_item() {
+                // Only whole transactions join: one that comes in parts may turn out to be large.
+                Arrived {
+                    item: Item::Txn(part),
+                    credit,
+                } if part.is_first && part.is_last => {
+                    self.credit += credit;
+                    self.push(part)?;
+                }
+                other => {
+                    self.held = Some(other);
+                    break;
+                }
+            }
+        }
+        let mut group = self.grouper.take();
+        if group.is_progress_only() {
+            self.meter.passed(count(group.transactions), &group.added);
+            self.passed.add(group);
+        } else {
+            group.added.union(&self.passed.added);
+            let seq = self.target.apply_group(&group).await?;
+            self.group_committed(seq, &group, group.changes);
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Applies the transaction that was begun in parts, all in one target transaction.
+    async fn large(&mut self, items: &mut ByteReceiver<Arrived>, stop: &CancellationToken) -> Result<(), FlowError> {
+        self.target.large_begin().await?;
+        let mut rows = 0;
+        loop {
+            if self.grouper.is_full() && self.grouper.is_inside_transaction() {
+                let part = self.grouper.take();
+                rows += part.changes;
+                self.target.large_part(&part).await?;
+                self.settle();
+            }
+            if !self.grouper.is_inside_transaction() {
+                let mut last = self.grouper.take();
+                last.added.union(&self.passed.added);
+                rows += last.changes;
+                let seq = self.target.large_commit(&last).await?;
+                self.group_committed(seq, &last, rows);
+                self.settle();
+                return Ok(());
+            }
+            let Some(part) = self.next_part(items, stop).await? else {
+                return Ok(self.target.large_abort().await?);
+            };
+            self.push(part)?;
+            if Instant::now() >= self.care_at {
+                self.care(false).await?;
+            }
+        }
+    }
+
+    /// The next part of the transaction that was begun; None: it will not come on this stream, or not before the stop.
+    async fn next_part(
+        &mut self,
+        items: &mut ByteReceiver<Arrived>,
+        stop: &CancellationToken,
+    ) -> Result<Option<TxnPart>, FlowError> {
+        loop {
+            let arrived = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(None),
+                arrived = items.recv() => arrived,
+                () = tokio::time::sleep_until(self.care_at) => {
+                    self.care(false).await?;
+                    continue;
+                }
+            };
+            let Some(arrived) = arrived else { return Ok(None) };
+            let Arrived { item, credit } = arrived.into_item();
+            self.credit += credit;
+            return match item {
+                Item::Txn(part) => Ok(Some(part)),
+                other => Err(out_of_order(kind_of(&other).into(), "the next part of a transaction")),
+            };
+        }
+    }
+
+    fn push(&mut self, part: TxnPart) -> Result<(), FlowError> {
+        if !self.is_started {
+            return Err(out_of_order("a transaction".into(), "a start: the target has no progress"));
+        }
+        if part.is_first == self.grouper.is_inside_transaction() {
+            let found = format!("part of {} (first: {})", part.gtid, part.is_first);
+            return Err(out_of_order(found, "parts of one transaction behind each other"));
+        }
+        self.grouper.push(part).map_err(|error| cannot_fold(&error))
+    }
+
+    /// Commits that transactions were passed.
+    async fn write_passed(&mut self) -> Result<(), FlowError> {
+        if self.passed.added.is_empty() {
+            return Ok(());
+        }
+        let (position, commit_us) = (self.passed.position.clone(), self.passed.commit_us);
+        let seq = self
+            .target
+            .progress_only(&self.passed.added, position.clone(), commit_us)
+            .await?;
+        self.passed.clear();
+        self.committed(seq, &GtidSet::default(), 0, 0, Some(&position));
+        self.settle();
+        Ok(())
+    }
+
+    fn group_committed(&mut self, seq: Seq, group: &Group, rows: u64) {
+        self.passed.clear();
+        self.committed(seq, &group.added, count(group.transactions), rows, Some(&group.position));
+    }
+
+    fn committed(&mut self, seq: Seq, added: &GtidSet, transactions: usize, rows: u64, position: Option<&BinlogPosition>) {
+        self.meter.committed(Committed {
+            seq,
+            added,
+            durable: &self.target.progress().executed,
+            transactions,
+            rows,
+            position,
+        });
+        self.beaten_at = Instant::now();
+    }
+
+    /// Gives back the credit of what was taken so far.
+    fn settle(&mut self) {
+        let credit = std::mem::take(&mut self.credit);
+        self.consumed.send_modify(|total| *total += credit);
+    }
+
+    /// Keeps the connections alive, gives signs of life, and between transactions writes what was passed.
+    async fn care(&mut self, is_between: bool) -> Result<(), FlowError> {
+        let now = Instant::now();
+        self.care_at = now + CARE_EVERY;
+        if is_between && now - self.passed.written_at >= PROGRESS_EVERY {
+            self.write_passed().await?;
+        }
+        if now - self.pinged_at >= PING_EVERY {
+            self.target.ping().await?;
+            self.pinged_at = now;
+        }
+        if now - self.beaten_at >= BEAT_EVERY && self.meter.is_source_healthy() {
+            self.target.beat().await?;
+            self.beaten_at = now;
+        }
+        Ok(())
+    }
+
+    fn name_of(&self, shape: ShapeId) -> Result<TableName, FlowError> {
+        let table = self.grouper.tables().get(shape);
+        let unknown = || out_of_order(format!("shape {}", shape.0), "a shape that was named before");
+        Ok(table.ok_or_else(unknown)?.shape.name.clone())
+    }
+}
+
+impl Passed {
+    fn add(&mut self, group: Group) {
+        self.added.union(&group.added);
+        self.position = group.position;
+        self.commit_us = group.commit_us;
+    }
+
+    fn clear(&mut self) {
+        self.added = GtidSet::default();
+        self.written_at = Instant::now();
+    }
+}
+
+fn shape_id(at: usize) -> ShapeId {
+    ShapeId(u32::try_from(at).expect("fewer tables than 2^32"))
+}
+
+fn count(transactions: u64) -> usize {
+    usize::try_from(transactions).unwrap_or(usize::MAX)
+}
+
+fn out_of_order(found: String, expected: &'static str) -> FlowError {
+    FlowError::OutOfOrder { found, expected }
+}
+
+fn cannot_fold(error: &FoldError) -> FlowError {
+    let reason = std::error::Error::source(error)
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
+    out_of_order(format!("{error}{reason}"), "changes that follow each other")
+}
+
+fn kind_of(item: &Item) -> &'static str {
+    match item {
+        Item::Start { .. } => "a start",
+        Item::Shape { .. } => "a shape",
+        Item::Txn(_) => "a transaction",
+        Item::Chunk(_) => "a chunk",
+        Item::Reset { .. } => "a reset",
+    }
+}

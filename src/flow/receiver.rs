@@ -75,9 +75,14 @@ pub async fn run(args: ReceiverArgs) -> Result<Infallible, FlowError> {
         consumed,
         rate,
     } = args;
+    let mut receiving = std::pin::pin!(receive(&peer, &mut frames, &items, &meter));
     tokio::select! {
-        failed = receive(&peer, &mut frames, &items, &meter) => failed,
-        failed = acknowledge(&mut acks, &meter, window_bytes, consumed, rate) => failed,
+        failed = &mut receiving => failed,
+        failed = acknowledge(&mut acks, &meter, window_bytes, consumed, rate) => match failed {
+            Err(FlowError::StageEnded(closed)) => Err(closed.into()),
+            // The source takes no more acknowledgements: it ended, and why may still be on its way.
+            _ => receiving.await,
+        },
     }
 }
 

@@ -20,6 +20,7 @@ use crate::core::lag::LagClock;
 use crate::core::progress::Progress;
 use crate::core::shape::TableName;
 use crate::flow::status::Durable;
+use crate::telemetry::metrics::{APPLIER_LAG, APPLIER_ROWS, APPLIER_TRANSACTIONS, GaugeGuard, RECEIVER_BYTES};
 
 /// How often the status is published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -141,7 +142,7 @@ impl SinkMeter {
         let state = &mut *self.lock();
         state.applied.union(group.added);
         state.lag.applied(group.transactions, &state.applied);
-        state.durable.clone_from(&state.applied);
+        state.durable.clone_from(group.durable);
         state.durable_seq = group.seq;
         state.status.totals.transactions += group.transactions as u64;
         state.status.totals.rows += group.rows;
@@ -211,23 +212,24 @@ impl SinkMeter {
         state.status.clone()
     }
 
-    /// Publishes the status until `stop`, and once more then.
-    pub async fn publish(&self, status: &watch::Sender<SinkStatus>, stop: CancellationToken) {
+    /// Publishes the status and the metrics of `task` until `stop`, and once more then.
+    pub async fn publish(&self, task: &str, status: &watch::Sender<SinkStatus>, stop: CancellationToken) {
+        let mut series = Series::of(task);
         let mut tick = tokio::time::interval(PUBLISH_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = tick.tick() => { status.send_replace(self.status()); }
+                _ = tick.tick() => self.publish_once(status, &mut series),
             }
         }
-        status.send_replace(self.status());
+        self.publish_once(status, &mut series);
     }
 
-    /// The counters.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        self.lock().status.totals
+    fn publish_once(&self, status: &watch::Sender<SinkStatus>, series: &mut Series) {
+        let now = self.status();
+        series.follow(&now);
+        status.send_replace(now);
     }
 
     fn now(&self) -> Duration {
@@ -246,12 +248,44 @@ pub struct Committed<'a> {
     pub seq: Seq,
     /// GTIDs that came with it.
     pub added: &'a GtidSet,
-    /// How many of them were not `passed` before.
+    /// All that is in the progress row.
+    pub durable: &'a GtidSet,
+    /// How many of the added ones were not `passed` before.
     pub transactions: usize,
     /// Rows written.
     pub rows: u64,
     /// End of its last transaction in the source's binlog; None for a piece of the copy.
     pub position: Option<&'a BinlogPosition>,
+}
+
+/// The metrics of one task.
+struct Series {
+    bytes: metrics::Counter,
+    transactions: metrics::Counter,
+    rows: metrics::Counter,
+    lag: GaugeGuard,
+    last: Totals,
+}
+
+impl Series {
+    fn of(task: &str) -> Self {
+        Self {
+            bytes: RECEIVER_BYTES.of(task),
+            transactions: APPLIER_TRANSACTIONS.of(task),
+            rows: APPLIER_ROWS.of(task),
+            lag: APPLIER_LAG.of(task),
+            last: Totals::default(),
+        }
+    }
+
+    fn follow(&mut self, status: &SinkStatus) {
+        let totals = status.totals;
+        self.bytes.increment(totals.bytes_wire - self.last.bytes_wire);
+        self.transactions.increment(totals.transactions - self.last.transactions);
+        self.rows.increment(totals.rows - self.last.rows);
+        self.lag.set(status.lag_ms.map_or(f64::NAN, |lag_ms| lag_ms as f64 / 1000.0));
+        self.last = totals;
+    }
 }
 
 impl State {
@@ -305,6 +339,7 @@ mod tests {
         meter.committed(Committed {
             seq: Seq(last),
             added: &set(last),
+            durable: &set(last),
             transactions: 1,
             rows,
             position: None,
