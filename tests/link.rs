@@ -434,7 +434,7 @@ async fn what_was_sent_before_a_report_arrives_before_it() {
             None
         }
     });
-    assert_eq!(reported, Some(&report));
+    assert_eq!(reported.map(|report| &**report), Some(&report));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

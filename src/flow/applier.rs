@@ -16,10 +16,10 @@ use crate::core::change::{BinlogPosition, Chunk, Item, TxnPart};
 use crate::core::group::{Group, GroupLimits, Grouper};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
-use crate::core::net_effect::FoldError;
 use crate::core::shape::{ShapeId, TableName, TableShape};
 use crate::flow::byte_channel::ByteReceiver;
 use crate::flow::error::FlowError;
+use crate::flow::passed::Passed;
 use crate::flow::receiver::Arrived;
 use crate::flow::sink_meter::{Committed, SinkMeter};
 use crate::mysql::target::writer::Target;
@@ -63,16 +63,6 @@ pub struct Applier<'a> {
     beaten_at: Instant,
 }
 
-/// Transactions of which nothing is to be written, not yet in the progress row.
-#[derive(Debug)]
-struct Passed {
-    added: GtidSet,
-    position: BinlogPosition,
-    commit_us: u64,
-    /// Progress was last written then.
-    written_at: Instant,
-}
-
 impl<'a> Applier<'a> {
     /// An applier of a stream that starts at the target's progress. `consumed` tells the receiver what was applied.
     pub fn new(target: &'a mut Target, limits: GroupLimits, meter: Arc<SinkMeter>, consumed: watch::Sender<u64>) -> Self {
@@ -82,12 +72,7 @@ impl<'a> Applier<'a> {
         }
         let is_started = !target.progress().is_fresh();
         let now = Instant::now();
-        let passed = Passed {
-            added: GtidSet::default(),
-            position: BinlogPosition::default(),
-            commit_us: 0,
-            written_at: now,
-        };
+        let passed = Passed::default();
         Self {
             target,
             meter,
@@ -168,14 +153,19 @@ impl<'a> Applier<'a> {
         match id.0 as usize {
             at if at < self.first_shapes.len() => self.first_shapes[at] = shape,
             at if at == self.first_shapes.len() => self.first_shapes.push(shape),
-            at => return Err(out_of_order(format!("shape {at}"), "shapes numbered from 0 without a gap")),
+            at => {
+                return Err(FlowError::out_of_order(
+                    format!("shape {at}"),
+                    "shapes numbered from 0 without a gap",
+                ));
+            }
         }
         Ok(())
     }
 
     async fn start(&mut self, executed: &GtidSet, source_uuid: &str, copy: &[ShapeId]) -> Result<(), FlowError> {
         if self.is_started {
-            return Err(out_of_order("a start".into(), "no start: the target has progress"));
+            return Err(FlowError::out_of_order("a start", "no start: the target has progress"));
         }
         let names = copy.iter().map(|id| self.name_of(*id)).collect::<Result<Vec<_>, _>>()?;
         let seq = self
@@ -307,25 +297,28 @@ impl<'a> Applier<'a> {
             self.credit += credit;
             return match item {
                 Item::Txn(part) => Ok(Some(part)),
-                other => Err(out_of_order(kind_of(&other).into(), "the next part of a transaction")),
+                other => Err(FlowError::out_of_order(kind_of(&other), "the next part of a transaction")),
             };
         }
     }
 
     fn push(&mut self, part: TxnPart) -> Result<(), FlowError> {
         if !self.is_started {
-            return Err(out_of_order("a transaction".into(), "a start: the target has no progress"));
+            return Err(FlowError::out_of_order(
+                "a transaction",
+                "a start: the target has no progress",
+            ));
         }
         if part.is_first == self.grouper.is_inside_transaction() {
             let found = format!("part of {} (first: {})", part.gtid, part.is_first);
-            return Err(out_of_order(found, "parts of one transaction behind each other"));
+            return Err(FlowError::out_of_order(found, "parts of one transaction behind each other"));
         }
-        self.grouper.push(part).map_err(|error| cannot_fold(&error))
+        Ok(self.grouper.push(part)?)
     }
 
     /// Commits that transactions were passed.
     async fn write_passed(&mut self) -> Result<(), FlowError> {
-        if self.passed.added.is_empty() {
+        if self.passed.is_empty() {
             return Ok(());
         }
         let (position, commit_us) = (self.passed.position.clone(), self.passed.commit_us);
@@ -382,21 +375,8 @@ impl<'a> Applier<'a> {
 
     fn name_of(&self, shape: ShapeId) -> Result<TableName, FlowError> {
         let table = self.grouper.tables().get(shape);
-        let unknown = || out_of_order(format!("shape {}", shape.0), "a shape that was named before");
+        let unknown = || FlowError::out_of_order(format!("shape {}", shape.0), "a shape that was named before");
         Ok(table.ok_or_else(unknown)?.shape.name.clone())
-    }
-}
-
-impl Passed {
-    fn add(&mut self, group: Group) {
-        self.added.union(&group.added);
-        self.position = group.position;
-        self.commit_us = group.commit_us;
-    }
-
-    fn clear(&mut self) {
-        self.added = GtidSet::default();
-        self.written_at = Instant::now();
     }
 }
 
@@ -406,17 +386,6 @@ fn shape_id(at: usize) -> ShapeId {
 
 fn count(transactions: u64) -> usize {
     usize::try_from(transactions).unwrap_or(usize::MAX)
-}
-
-fn out_of_order(found: String, expected: &'static str) -> FlowError {
-    FlowError::OutOfOrder { found, expected }
-}
-
-fn cannot_fold(error: &FoldError) -> FlowError {
-    let reason = std::error::Error::source(error)
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default();
-    out_of_order(format!("{error}{reason}"), "changes that follow each other")
 }
 
 fn kind_of(item: &Item) -> &'static str {

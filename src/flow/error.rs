@@ -10,6 +10,7 @@ use crate::core::disposition::Disposition;
 use crate::core::fault::Fault;
 use crate::core::ids::NodeId;
 use crate::core::job_state::ErrorReport;
+use crate::core::net_effect::FoldError;
 use crate::flow::byte_channel::Closed;
 use crate::mysql;
 use crate::transport::error::TransportError;
@@ -33,7 +34,7 @@ pub enum FlowError {
         /// Who ran it.
         peer: NodeId,
         /// What it said.
-        report: ErrorReport,
+        report: Box<ErrorReport>,
     },
     /// No frame for too long on a stream that should carry one each second.
     #[error("nothing came from the other peer for {limit:?}, expected a frame each second")]
@@ -85,7 +86,25 @@ impl From<Fault> for FlowError {
     }
 }
 
+impl From<FoldError> for FlowError {
+    fn from(error: FoldError) -> Self {
+        let reason = std::error::Error::source(&error)
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        Self::out_of_order(format!("{error}{reason}"), "changes that follow each other")
+    }
+}
+
 impl FlowError {
+    /// An item stands where it must not.
+    #[must_use]
+    pub fn out_of_order(found: impl Into<String>, expected: &'static str) -> Self {
+        Self::OutOfOrder {
+            found: found.into(),
+            expected,
+        }
+    }
+
     /// What the task must do.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
@@ -163,7 +182,7 @@ mod tests {
         };
         let error = FlowError::Reported {
             peer: NodeId("a".into()),
-            report,
+            report: Box::new(report),
         };
         assert_eq!(error.disposition(), Disposition::Fatal);
         let again = error.report("2026-01-01T00:00:01Z".into());

@@ -150,7 +150,7 @@ fn follow(peer: &NodeId, message: SourceToSink, meter: &SinkMeter) -> Result<(),
             report.class = disposition;
             Err(FlowError::Reported {
                 peer: peer.clone(),
-                report,
+                report: Box::new(report),
             })
         }
     }

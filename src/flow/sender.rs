@@ -5,7 +5,6 @@
 //! their place between the items. While it waits for anything it sends an empty batch each second, so that the sink can
 //! tell a slow link from a dead one. It does not retry: a stream that failed is opened anew by the sink.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
@@ -16,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::core::change::Item;
 use crate::core::job_spec::LinkSpec;
 use crate::core::job_state::ErrorReport;
-use crate::flow::byte_channel::{ByteReceiver, Charge};
+use crate::flow::byte_channel::ByteReceiver;
 use crate::flow::error::FlowError;
-use crate::flow::split::split;
+use crate::flow::inbox::{Inbox, Piece};
 use crate::flow::status::{Durable, SentTotals};
 use crate::transport::rate_limit::{RateLimit, Turn};
 use crate::transport::stream::{FrameReceiver, FrameSender};
@@ -34,9 +33,6 @@ const BATCHES_PER_SECOND: u64 = 20;
 
 /// No batch is cut smaller than this for the sake of the rate: smaller ones do not compress.
 const BATCH_BYTES_MIN: u64 = 4096;
-
-/// No transaction is cut into parts smaller than this: each costs a header and a look at the target.
-const PART_BYTES_MIN: usize = 64 * 1024;
 
 /// What the stages of the source task hand to the sender, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,11 +99,7 @@ pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowEr
         durable,
     } = args;
     let granted = watch::Sender::new(window_bytes);
-    let inbox = Inbox {
-        channel: items,
-        pieces: VecDeque::new(),
-        part_bytes: part_bytes(&link),
-    };
+    let inbox = Inbox::new(items, &link);
     let mut sender = Sender {
         frames,
         link,
@@ -147,95 +139,6 @@ async fn read_acks(
     }
 }
 
-/// What came out of the channel and was not sent yet.
-struct Inbox {
-    channel: ByteReceiver<Outgoing>,
-    pieces: VecDeque<Piece>,
-    /// Bytes of rows in one part of a transaction.
-    part_bytes: usize,
-}
-
-enum Piece {
-    Item {
-        item: Item,
-        bytes: usize,
-        charge: Option<Charge>,
-    },
-    Heartbeat(SourceToSink),
-    Failed(ErrorReport),
-}
-
-impl Inbox {
-    /// Waits until something is at the front; false: nothing will come any more.
-    async fn wait(&mut self) -> bool {
-        if !self.pieces.is_empty() {
-            return true;
-        }
-        let Some(outgoing) = self.channel.recv().await else {
-            return false;
-        };
-        let (outgoing, charge) = outgoing.into_parts();
-        self.take(outgoing, charge);
-        true
-    }
-
-    fn front(&mut self) -> Option<&Piece> {
-        if self.pieces.is_empty()
-            && let Some(outgoing) = self.channel.try_recv()
-        {
-            let (outgoing, charge) = outgoing.into_parts();
-            self.take(outgoing, charge);
-        }
-        self.pieces.front()
-    }
-
-    fn take(&mut self, outgoing: Outgoing, charge: Charge) {
-        let part_bytes = self.part_bytes;
-        match outgoing {
-            Outgoing::Item(item) => {
-                let mut charge = Some(charge);
-                // The whole of a split item is charged until its first piece left: the rest is in this queue anyway.
-                for item in split(item, part_bytes) {
-                    let bytes = item_bytes(&item);
-                    self.pieces.push_back(Piece::Item {
-                        item,
-                        bytes,
-                        charge: charge.take(),
-                    });
-                }
-            }
-            Outgoing::Heartbeat {
-                executed,
-                is_caught_up,
-                source_now_us,
-            } => {
-                self.pieces.push_back(Piece::Heartbeat(SourceToSink::Heartbeat {
-                    executed,
-                    is_caught_up,
-                    source_now_us,
-                }));
-            }
-            Outgoing::Failed(report) => self.pieces.push_back(Piece::Failed(report)),
-        }
-    }
-
-    /// Takes items from the front up to `bytes_max`, at least one.
-    fn collect(&mut self, bytes_max: usize) -> (Vec<Item>, Vec<Charge>) {
-        let (mut items, mut charges, mut total) = (Vec::new(), Vec::new(), 0);
-        while let Some(Piece::Item { bytes, .. }) = self.front()
-            && (items.is_empty() || total + bytes <= bytes_max)
-        {
-            let Some(Piece::Item { item, bytes, charge }) = self.pieces.pop_front() else {
-                break;
-            };
-            total += bytes;
-            items.push(item);
-            charges.extend(charge);
-        }
-        (items, charges)
-    }
-}
-
 struct Sender {
     frames: FrameSender,
     link: LinkSpec,
@@ -256,7 +159,7 @@ impl Sender {
                 None => {}
                 Some(Piece::Item { .. }) => self.send_batch(&mut inbox).await?,
                 Some(Piece::Heartbeat(_) | Piece::Failed(_)) => {
-                    if self.send_message(inbox.pieces.pop_front()).await? {
+                    if self.send_message(inbox.pop()).await? {
                         break;
                     }
                 }
@@ -346,7 +249,7 @@ impl Sender {
         }
         let full = self.batch_bytes();
         let deadline = tokio::time::Instant::now() + delay;
-        while inbox.channel.depth().bytes < full && tokio::time::Instant::now() < deadline {
+        while inbox.waiting_bytes() < full && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -386,13 +289,6 @@ impl Sender {
             }
         }
     }
-}
-
-/// Parts follow the batch size, so that a slow link shows signs of life between them; a single row may be larger.
-fn part_bytes(link: &LinkSpec) -> usize {
-    usize::try_from(link.batch_bytes)
-        .unwrap_or(usize::MAX)
-        .clamp(PART_BYTES_MIN, DATA_BYTES_MAX / 4)
 }
 
 fn too_large(error: crate::wire::error::WireError) -> FlowError {

@@ -41,7 +41,7 @@ impl SourceChoice {
     /// The next source.
     pub fn choose(&mut self, choose: &ChooseSource) -> Option<SourcePeer> {
         self.chosen_at = Some(Instant::now());
-        let avoid = self.to_avoid();
+        let avoid = self.avoided();
         choose(&avoid).or_else(|| if avoid.is_empty() { None } else { choose(&[]) })
     }
 
@@ -62,7 +62,7 @@ impl SourceChoice {
         self.pause
     }
 
-    fn to_avoid(&mut self) -> Vec<NodeId> {
+    fn avoided(&mut self) -> Vec<NodeId> {
         self.failures.retain(|failure| failure.at.elapsed() < REMEMBERED);
         let mut nodes: Vec<NodeId> = self.failures.iter().map(|failure| failure.node.clone()).collect();
         nodes.sort();
