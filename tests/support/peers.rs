@@ -69,19 +69,14 @@ impl TestCluster {
             Some(seed) => vec!["join".into(), "--seed".into(), seed.run_field("peer")],
         };
         let fixed = [
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-            "--name",
-            name,
+            ["--listen", "127.0.0.1:0"],
+            ["--admin", "127.0.0.1:0"],
+            ["--http", "127.0.0.1:0"],
         ];
+        let wanted = fixed.iter().filter(|[flag, _]| !extra.contains(flag)).flatten();
         args.extend(
-            fixed
-                .iter()
-                .chain(&["--datacenter", datacenter])
+            wanted
+                .chain(&["--name", name, "--datacenter", datacenter])
                 .chain(extra)
                 .map(|arg| (*arg).to_owned()),
         );

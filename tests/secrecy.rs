@@ -1,0 +1,104 @@
+//! P8: nothing on the link is readable without the key. A relay between two peers records every datagram.
+
+mod support;
+
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use support::compare::assert_equal;
+use support::job::JobFile;
+use support::peers::TestCluster;
+use support::schema::TestSchema;
+use support::servers::servers;
+use support::wait::until;
+
+/// Passes datagrams between one peer and whoever talks to it, and keeps a copy of each.
+fn relay(to: String, copy: Arc<Mutex<Vec<u8>>>, stop: Arc<AtomicBool>) -> String {
+    let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = front.local_addr().unwrap().to_string();
+    front.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    std::thread::spawn(move || {
+        let mut backs: std::collections::HashMap<std::net::SocketAddr, UdpSocket> = std::collections::HashMap::new();
+        let mut buffer = [0; 65536];
+        while !stop.load(Ordering::Relaxed) {
+            let Ok((size, from)) = front.recv_from(&mut buffer) else {
+                continue;
+            };
+            copy.lock().unwrap().extend_from_slice(&buffer[..size]);
+            let back = backs.entry(from).or_insert_with(|| {
+                let back = UdpSocket::bind("127.0.0.1:0").unwrap();
+                back.connect(&to).unwrap();
+                let (answers, front, copy, stop) = (
+                    back.try_clone().unwrap(),
+                    front.try_clone().unwrap(),
+                    copy.clone(),
+                    stop.clone(),
+                );
+                answers.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 65536];
+                    while !stop.load(Ordering::Relaxed) {
+                        let Ok(size) = answers.recv(&mut buffer) else { continue };
+                        copy.lock().unwrap().extend_from_slice(&buffer[..size]);
+                        let _ = front.send_to(&buffer[..size], from);
+                    }
+                });
+                back
+            });
+            let _ = back.send(&buffer[..size]);
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_a_capture_of_the_peers_port_shows_no_row_text_in_plain() {
+    const WORD: &str = "SECRETROWTEXTSECRETROWTEXT";
+    let schema = TestSchema::new("secrecy").await;
+    let base = &schema.base;
+    let create = format!("CREATE TABLE {base}.t (id INT PRIMARY KEY, v VARCHAR(200))");
+    let insert = |from: u32| {
+        let rows: Vec<String> = (from..from + 500).map(|id| format!("({id}, '{WORD} {id}')")).collect();
+        format!("INSERT INTO {base}.t VALUES {}", rows.join(","))
+    };
+    servers().source.run(&[&create, &insert(0)]).await;
+
+    // The source peer is only known by the address of the relay, so all row traffic passes there.
+    let (copy, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+    let mut cluster = TestCluster::new("secrecy");
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let front = relay(port.to_string(), copy.clone(), stop.clone());
+    cluster.add("sh-1", "shanghai", &["--listen", &port.to_string(), "--advertise", &front]);
+    cluster.add("bj-1", "beijing", &[]);
+    cluster.await_members(2);
+    let mut job = JobFile::new("secrecy");
+    job.extra = "[link]\ncompression = \"none\"\n".into();
+    let file = support::guard::folder().join("secrecy.toml");
+    std::fs::write(&file, job.text(&schema, &["t"])).unwrap();
+    let done = cluster
+        .any()
+        .cli(&["submit", &file.display().to_string(), "--wait", "--timeout", "30s"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    servers().source.run(&[&insert(1000)]).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    tokio::task::block_in_place(|| {
+        until("the target has everything", Duration::from_secs(20), || {
+            (cluster.any().json(&["status", "secrecy"]).ok()?["caught_up"] == true).then_some(())
+        });
+    });
+    assert_equal(&servers().source, &servers().target, base, &["t"]).await;
+    stop.store(true, Ordering::Relaxed);
+
+    let capture = copy.lock().unwrap();
+    let has = |needle: &[u8]| capture.windows(needle.len()).any(|window| window == needle);
+    assert!(
+        capture.len() > 1000 * WORD.len(),
+        "the rows did not pass the relay: {} bytes",
+        capture.len()
+    );
+    assert!(!has(WORD.as_bytes()), "row text crossed the link in plain");
+    assert!(!has(base.as_bytes()), "a schema name crossed the link in plain");
+    assert!(!has(b"shanghai"), "gossip crossed the link in plain");
+}
