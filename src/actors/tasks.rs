@@ -1,1 +1,413 @@
-//! Supervises source and sink tasks.
+//! Runs this peer's tasks: starts and stops sink tasks for placement, serves sinks of other peers with source tasks.
+//!
+//! Fed by `placement` (start, stop), `incoming` (subscriptions) and its children (events, ends). Tells placement how a task
+//! ended, the job table what was claimed, gossip what runs here. One sink and one source task per job at most. It restarts
+//! nothing by itself: whether and when a task starts again is nomination's decision.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use crate::actors::job_table::JobTableMsg;
+use crate::actors::me::Me;
+use crate::actors::placement::PlacementMsg;
+use crate::actors::sink_task::{SinkTask, SinkTaskArgs, SinkTaskMsg};
+use crate::actors::source_choice::source_chooser;
+use crate::actors::source_task::{SourceTask, SourceTaskArgs, SourceTaskMsg};
+use crate::actors::table_keeper::Change;
+use crate::actors::task_report::{ERRORS_MAX, TaskBrief, TaskReport};
+use crate::core::disposition::Disposition;
+use crate::core::ids::{Epoch, Incarnation, JobId, JobName, Life, SourceEpoch};
+use crate::core::job_record::{Claim, Dot};
+use crate::core::job_spec::JobSpec;
+use crate::core::job_state::{ErrorReport, Phase, SinkStatus};
+use crate::core::member::TaskCounts;
+use crate::flow::error::FlowError;
+use crate::flow::sink_flow::{SinkArgs, SinkEvent};
+use crate::flow::source_flow::SourceArgs;
+use crate::flow::status::SourceStatus;
+use crate::gossip::keys::{Fact, TaskFact, TaskKind, task_key};
+
+/// How often gossip hears of the tasks. Trades freshness of `peer jobs` on other peers against gossip bytes.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Events of a sink flow that were not handled yet: it makes a handful per start.
+const SINK_EVENTS_MAX: usize = 16;
+
+/// Which subscription a source task serves; a larger one of the same job replaces it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SubscriptionId {
+    /// Incarnation of the job.
+    pub inc: Incarnation,
+    /// The sink's epoch.
+    pub epoch: Epoch,
+    /// Its count of source tasks.
+    pub src_epoch: SourceEpoch,
+    /// The job.
+    pub job: JobName,
+}
+
+/// A sink to be started.
+#[derive(Clone, Debug)]
+pub struct StartSink {
+    /// The job.
+    pub job: JobId,
+    /// What it is to do.
+    pub spec: JobSpec,
+    /// Which version of the spec that is.
+    pub dot: Dot,
+    /// Tells two jobs of one name apart in the target.
+    pub life: Life,
+    /// The largest epoch any claim named.
+    pub epoch_seen: Epoch,
+}
+
+/// What the actor is told.
+pub enum TasksMsg {
+    /// From `peer`, once: who decides.
+    Placement(ActorRef<PlacementMsg>),
+    /// From `placement`: own this job.
+    StartSink(Box<StartSink>),
+    /// From `placement`: stop owning it, in good order.
+    StopSink {
+        /// The job.
+        job: JobName,
+        /// For the log.
+        reason: String,
+    },
+    /// From `incoming`: a sink of another peer (or this one) wants changes.
+    Subscribe {
+        /// Which subscription.
+        subscription: SubscriptionId,
+        /// For the flow.
+        flow: Box<SourceArgs>,
+        /// What the flow tells.
+        status: watch::Receiver<SourceStatus>,
+    },
+    /// From a sink task.
+    SinkEvent {
+        /// The job.
+        job: JobId,
+        /// What happened.
+        event: SinkEvent,
+    },
+    /// From a sink task: it ended.
+    SinkEnded {
+        /// The job.
+        job: JobId,
+        /// How.
+        result: Result<(), FlowError>,
+    },
+    /// From a source task: it ended.
+    SourceEnded {
+        /// Which.
+        subscription: SubscriptionId,
+        /// How.
+        result: Result<(), FlowError>,
+    },
+    /// From `handle` and `incoming`: what is known of a job here. Answered at once.
+    Report {
+        /// The job.
+        job: JobName,
+        /// Gets the report; None when no sink of it ever ran here.
+        reply: RpcReplyPort<Option<TaskReport>>,
+    },
+    /// From itself: tell gossip.
+    Publish,
+    /// From `peer`: stop everything; answered when nothing runs.
+    StopAll(RpcReplyPort<()>),
+}
+
+/// What it is started with.
+pub struct TasksArgs {
+    /// Who this peer is and what it reaches.
+    pub me: Me,
+    /// Where claims go.
+    pub job_table: ActorRef<JobTableMsg>,
+}
+
+struct Sink {
+    start: StartSink,
+    /// None once it ended; errors stay for `status`.
+    actor: Option<ActorRef<SinkTaskMsg>>,
+    status: watch::Receiver<SinkStatus>,
+    claim: Option<Claim>,
+    errors: VecDeque<ErrorReport>,
+    starts: u64,
+    /// What gossip was told last.
+    told: String,
+}
+
+struct Source {
+    subscription: SubscriptionId,
+    actor: ActorRef<SourceTaskMsg>,
+    status: watch::Receiver<SourceStatus>,
+}
+
+/// State of the actor.
+pub struct TasksState {
+    me: Me,
+    job_table: ActorRef<JobTableMsg>,
+    placement: Option<ActorRef<PlacementMsg>>,
+    sinks: BTreeMap<JobName, Sink>,
+    sources: BTreeMap<JobName, Source>,
+    told_counts: TaskCounts,
+    stopping: Option<RpcReplyPort<()>>,
+}
+
+/// The actor.
+pub struct Tasks;
+
+impl TasksState {
+    async fn start_sink(&mut self, start: StartSink, myself: &ActorRef<TasksMsg>) -> Result<(), ActorProcessingErr> {
+        let name = start.job.name.clone();
+        if self.stopping.is_some() || self.sinks.get(&name).is_some_and(|sink| sink.actor.is_some()) {
+            warn!(job = %start.job, "sink was not started: one runs already or the peer is stopping");
+            return Ok(());
+        }
+        let (status_in, status) = watch::channel(SinkStatus::default());
+        let (events_in, events) = mpsc::channel(SINK_EVENTS_MAX);
+        let flow = SinkArgs {
+            job: start.job.clone(),
+            spec: start.spec.clone(),
+            owner: self.me.node.clone(),
+            owner_name: self.me.name.clone(),
+            boot: self.me.boot,
+            cluster_id: self.me.cluster_id.clone(),
+            life: start.life.clone(),
+            epoch_seen: start.epoch_seen,
+            endpoint: self.me.endpoint.clone(),
+            choose_source: source_chooser(start.spec.clone(), self.me.roster()),
+            events: events_in,
+            status: status_in,
+            window_bytes: self.me.window_bytes(),
+            link_rate: self.me.link_rate.clone(),
+        };
+        info!(job = %start.job, "sink task started");
+        let args = SinkTaskArgs { job: start.job.clone(), flow, events, tasks: myself.clone() };
+        let (actor, _) = SinkTask::spawn_linked(None, SinkTask, args, myself.get_cell()).await?;
+        let old = self.sinks.remove(&name);
+        let (errors, starts, told) = old.map_or_else(Default::default, |old| (old.errors, old.starts, old.told));
+        let sink = Sink { start, actor: Some(actor), status, claim: None, errors, starts: starts + 1, told };
+        self.sinks.insert(name, sink);
+        Ok(())
+    }
+
+    fn stop_sink(&mut self, job: &JobName, reason: &str) {
+        if let Some(actor) = self.sinks.get(job).and_then(|sink| sink.actor.as_ref()) {
+            info!(job = %job, reason, "sink task was asked to stop");
+            // A dead actor has ended already, and its end is on the way here.
+            let _ = actor.cast(SinkTaskMsg::Stop);
+        }
+    }
+
+    async fn subscribe(
+        &mut self,
+        subscription: SubscriptionId,
+        flow: SourceArgs,
+        status: watch::Receiver<SourceStatus>,
+        myself: &ActorRef<TasksMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some(old) = self.sources.get(&subscription.job) {
+            if old.subscription >= subscription {
+                warn!(job = %subscription.job, "subscription refused: a newer one is served");
+                return Ok(());
+            }
+            let _ = old.actor.cast(SourceTaskMsg::Stop);
+        }
+        if self.stopping.is_some() {
+            return Ok(());
+        }
+        info!(job = %subscription.job, epoch = subscription.epoch.0, "source task started");
+        let args = SourceTaskArgs { subscription: subscription.clone(), flow, tasks: myself.clone() };
+        let (actor, _) = SourceTask::spawn_linked(None, SourceTask, args, myself.get_cell()).await?;
+        self.sources.insert(subscription.job.clone(), Source { subscription, actor, status });
+        Ok(())
+    }
+
+    fn sink_event(&mut self, job: &JobId, event: SinkEvent) {
+        let Some(sink) = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job) else { return };
+        let claim = match event {
+            SinkEvent::Acquired { epoch, target_uuid } => {
+                self.tell_placement(PlacementMsg::Acquired { job: job.name.clone(), epoch });
+                let sink = self.sinks.get_mut(&job.name).expect("found above");
+                sink.claim.insert(self.me.claim(&sink.start, epoch, target_uuid)).clone()
+            }
+            SinkEvent::SourceChosen { src_epoch, node, name } => {
+                let Some(claim) = &mut sink.claim else { return };
+                claim.src_epoch = src_epoch;
+                claim.source = Some(node);
+                claim.source_name = name;
+                claim.clone()
+            }
+        };
+        self.claim(&job.name, claim);
+    }
+
+    fn sink_ended(&mut self, job: &JobId, result: Result<(), FlowError>) {
+        let Some(sink) = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job) else { return };
+        sink.actor = None;
+        let disposition = result.as_ref().err().map(FlowError::disposition);
+        let report = result.as_ref().err().map(|error| error.report(self.me.clock.wall_text()));
+        match (&report, disposition) {
+            (None, _) => info!(job = %job, "sink task ended"),
+            (Some(report), Some(Disposition::Superseded)) => info!(job = %job, reason = %report.text, "sink task lost the fence"),
+            (Some(report), Some(Disposition::Fatal)) => error!(job = %job, error = %report.text, "sink task failed"),
+            (Some(report), _) => warn!(job = %job, error = %report.text, "sink task ended, another try will follow"),
+        }
+        if let Some(report) = report.clone().filter(|_| disposition != Some(Disposition::Superseded)) {
+            if sink.errors.len() == ERRORS_MAX {
+                sink.errors.pop_front();
+            }
+            sink.errors.push_back(report);
+        }
+        // Whatever ended it, nothing of this peer writes any more: others need not wait.
+        if let Some(claim) = sink.claim.take().filter(|_| disposition != Some(Disposition::Superseded)) {
+            self.claim(&job.name, Claim { is_released: true, ..claim });
+        }
+        self.tell_placement(PlacementMsg::Ended { job: job.clone(), disposition, report });
+        self.answer_when_stopped();
+    }
+
+    fn source_ended(&mut self, subscription: &SubscriptionId, result: &Result<(), FlowError>) {
+        if self.sources.get(&subscription.job).is_some_and(|source| source.subscription == *subscription) {
+            self.sources.remove(&subscription.job);
+        }
+        match result {
+            Ok(()) => info!(job = %subscription.job, "source task ended"),
+            Err(error) => warn!(job = %subscription.job, error = %error, "source task ended, its sink decides what follows"),
+        }
+        self.answer_when_stopped();
+    }
+
+    fn claim(&self, job: &JobName, claim: Claim) {
+        let change = Change::Claim(Box::new(Claim { at: self.me.clock.wall_text(), ..claim }));
+        let msg = JobTableMsg::Change { name: job.clone(), change, author: self.me.name.clone(), reply: None };
+        if let Err(error) = self.job_table.cast(msg) {
+            warn!(job = %job, %error, "claim was not recorded");
+        }
+    }
+
+    fn tell_placement(&self, msg: PlacementMsg) {
+        // Before the introduction nothing runs; after placement died the whole peer ends.
+        if let Some(placement) = &self.placement {
+            let _ = placement.cast(msg);
+        }
+    }
+
+    fn report(&self, job: &JobName) -> Option<TaskReport> {
+        let sink = self.sinks.get(job)?;
+        Some(TaskReport {
+            sink: sink.actor.as_ref().map(|_| sink.status.borrow().clone()),
+            errors: sink.errors.iter().cloned().collect(),
+            restarts: sink.starts.saturating_sub(1),
+        })
+    }
+
+    fn publish(&mut self) {
+        let counts = TaskCounts {
+            source: u32::try_from(self.sources.len()).unwrap_or(u32::MAX),
+            sink: u32::try_from(self.sinks.values().filter(|sink| sink.actor.is_some()).count()).unwrap_or(u32::MAX),
+        };
+        if counts != self.told_counts {
+            self.me.publish(&Fact::Tasks(counts));
+            self.told_counts = counts;
+        }
+        for (job, sink) in &mut self.sinks {
+            let text = if sink.actor.is_some() {
+                let brief = TaskBrief::of(sink.start.job.inc, &sink.status.borrow(), sink.errors.back());
+                serde_json::to_string(&brief).expect("a brief has only text keys")
+            } else {
+                String::new()
+            };
+            if text == sink.told {
+                continue;
+            }
+            if text.is_empty() {
+                self.me.withdraw(&task_key(job, TaskKind::Sink));
+            } else {
+                self.me.publish(&Fact::Task(TaskFact { job: job.clone(), kind: TaskKind::Sink, state: text.clone() }));
+            }
+            sink.told = text;
+        }
+    }
+
+    fn stop_all(&mut self, reply: RpcReplyPort<()>) {
+        self.stopping = Some(reply);
+        let jobs: Vec<JobName> = self.sinks.keys().cloned().collect();
+        for job in jobs {
+            self.stop_sink(&job, "the peer is stopping");
+        }
+        for source in self.sources.values() {
+            let _ = source.actor.cast(SourceTaskMsg::Stop);
+        }
+        self.answer_when_stopped();
+    }
+
+    fn answer_when_stopped(&mut self) {
+        let is_idle = self.sources.is_empty() && self.sinks.values().all(|sink| sink.actor.is_none());
+        if is_idle && let Some(reply) = self.stopping.take() {
+            // The caller may have stopped waiting.
+            let _ = reply.send(());
+        }
+    }
+
+    /// A child that died without a word (its handler failed): the same as a flow that failed.
+    fn child_died(&mut self, cell: &ractor::ActorCell, why: &str) {
+        let id = cell.get_id();
+        let sink = self.sinks.values().find(|sink| sink.actor.as_ref().is_some_and(|actor| actor.get_id() == id));
+        if let Some(job) = sink.map(|sink| sink.start.job.clone()) {
+            self.sink_ended(&job, Err(FlowError::died(why)));
+        }
+        let source = self.sources.values().find(|source| source.actor.get_id() == id);
+        if let Some(subscription) = source.map(|source| source.subscription.clone()) {
+            self.source_ended(&subscription, &Err(FlowError::died(why)));
+        }
+    }
+}
+
+impl Actor for Tasks {
+    type Msg = TasksMsg;
+    type State = TasksState;
+    type Arguments = TasksArgs;
+
+    async fn pre_start(&self, myself: ActorRef<TasksMsg>, args: TasksArgs) -> Result<TasksState, ActorProcessingErr> {
+        myself.send_interval(PUBLISH_INTERVAL, || TasksMsg::Publish);
+        Ok(TasksState {
+            me: args.me,
+            job_table: args.job_table,
+            placement: None,
+            sinks: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            told_counts: TaskCounts::default(),
+            stopping: None,
+        })
+    }
+
+    async fn handle(&self, myself: ActorRef<TasksMsg>, msg: TasksMsg, state: &mut TasksState) -> Result<(), ActorProcessingErr> {
+        match msg {
+            TasksMsg::Placement(placement) => state.placement = Some(placement),
+            TasksMsg::StartSink(start) => state.start_sink(*start, &myself).await?,
+            TasksMsg::StopSink { job, reason } => state.stop_sink(&job, &reason),
+            TasksMsg::Subscribe { subscription, flow, status } => state.subscribe(subscription, *flow, status, &myself).await?,
+            TasksMsg::SinkEvent { job, event } => state.sink_event(&job, event),
+            TasksMsg::SinkEnded { job, result } => state.sink_ended(&job, result),
+            TasksMsg::SourceEnded { subscription, result } => state.source_ended(&subscription, &result),
+            TasksMsg::Report { job, reply } => drop(reply.send(state.report(&job))),
+            TasksMsg::Publish => state.publish(),
+            TasksMsg::StopAll(reply) => state.stop_all(reply),
+        }
+        Ok(())
+    }
+
+    /// A task's end never ends the others.
+    async fn handle_supervisor_evt(&self, _: ActorRef<TasksMsg>, event: SupervisionEvent, state: &mut TasksState) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(cell, error) = event {
+            state.child_died(&cell, &error.to_string());
+        }
+        Ok(())
+    }
+}

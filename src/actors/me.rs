@@ -1,0 +1,93 @@
+//! Who this peer is and what it reaches: what every actor that starts tasks needs, in one clonable value.
+//!
+//! Made by `node`. Holds no decision.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::actors::ports::Clock;
+use crate::actors::tasks::StartSink;
+use crate::core::ids::{Boot, ClusterId, Epoch, NodeId, SourceEpoch};
+use crate::core::job_record::Claim;
+use crate::core::member::Roster;
+use crate::gossip::keys::Fact;
+use crate::gossip::membership::Membership;
+use crate::transport::endpoint::Endpoint;
+
+/// Share of `limits.memory` that one job's link may hold in flight: the sink's window, and as much again in the source's
+/// channels. Trades the throughput of one job on a long link against how many jobs fit.
+const WINDOW_SHARE: u64 = 8;
+
+/// This peer.
+#[derive(Clone)]
+pub struct Me {
+    /// Identity.
+    pub node: NodeId,
+    /// Label.
+    pub name: String,
+    /// Which start of the store this is.
+    pub boot: Boot,
+    /// Name of the cluster.
+    pub cluster_name: String,
+    /// Digest of the cluster's CA.
+    pub cluster_id: ClusterId,
+    /// `limits.memory` in bytes.
+    pub memory_bytes: u64,
+    /// `limits.link_rate` in bytes per second, 0 for none.
+    pub link_rate: watch::Receiver<u64>,
+    /// QUIC.
+    pub endpoint: Endpoint,
+    /// Gossip.
+    pub membership: Arc<Membership>,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Me {
+    /// Everybody, as seen from here.
+    #[must_use]
+    pub fn roster(&self) -> watch::Receiver<Arc<Roster>> {
+        self.membership.roster()
+    }
+
+    /// Bytes of unacknowledged frames one sink grants its source.
+    #[must_use]
+    pub fn window_bytes(&self) -> u64 {
+        (self.memory_bytes / WINDOW_SHARE).max(1024 * 1024)
+    }
+
+    /// Tells the others a fact; a refused one is logged, the old value stays.
+    pub fn publish(&self, fact: &Fact) {
+        if let Err(error) = self.membership.publish(fact) {
+            warn!(%error, "fact was not gossiped");
+        }
+    }
+
+    /// Takes a fact back.
+    pub fn withdraw(&self, key: &str) {
+        self.membership.withdraw(key);
+    }
+
+    /// The claim of a sink that just won its fence here.
+    #[must_use]
+    pub fn claim(&self, start: &StartSink, epoch: Epoch, target_uuid: String) -> Claim {
+        Claim {
+            inc: start.job.inc,
+            epoch,
+            is_released: false,
+            src_epoch: SourceEpoch(0),
+            owner: self.node.clone(),
+            owner_name: self.name.clone(),
+            boot: self.boot,
+            source: None,
+            source_name: String::new(),
+            life: start.life.clone(),
+            target_uuid,
+            spec: start.dot.clone(),
+            at: String::new(),
+            extra: serde_json::Map::new(),
+        }
+    }
+}

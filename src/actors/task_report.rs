@@ -1,0 +1,92 @@
+//! What a task tells about itself to people: in full over QUIC when asked, in brief through gossip.
+//!
+//! Made by `tasks`, read by `handle`. Decides nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::disposition::Disposition;
+use crate::core::ids::{Epoch, Incarnation};
+use crate::core::job_state::{ErrorReport, Phase, SinkStatus};
+
+/// The last errors kept per job. Guess: enough to see a pattern.
+pub const ERRORS_MAX: usize = 5;
+
+/// Everything the sink's peer knows about a job; the answer to `Request::Status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskReport {
+    /// The running sink flow's view; None while none runs here.
+    pub sink: Option<SinkStatus>,
+    /// Newest last.
+    pub errors: Vec<ErrorReport>,
+    /// Starts of the sink on this peer after the first.
+    pub restarts: u64,
+}
+
+/// The value of a sink's gossip key: a line of `peer jobs`. At most 1 KiB as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskBrief {
+    /// Incarnation it works for.
+    pub inc: Incarnation,
+    /// Epoch it holds, 0 before the fence.
+    pub epoch: Epoch,
+    /// What it does.
+    pub phase: Phase,
+    /// PROTOCOLS 12, in steps that keep gossip quiet.
+    pub lag_ms: Option<u64>,
+    /// Rows per second, whole.
+    pub rows_per_s: u64,
+    /// The newest error, cut.
+    pub error: Option<String>,
+}
+
+/// Longest error text in a brief, in bytes.
+const BRIEF_ERROR_BYTES_MAX: usize = 200;
+
+impl TaskBrief {
+    /// Returns the brief of a status and the newest error.
+    #[must_use]
+    pub fn of(inc: Incarnation, status: &SinkStatus, newest: Option<&ErrorReport>) -> Self {
+        let is_running_well = status.phase != Phase::Starting;
+        Self {
+            inc,
+            epoch: status.epoch,
+            phase: status.phase,
+            lag_ms: status.lag_ms,
+            rows_per_s: status.rows_per_s.max(0.0) as u64,
+            error: newest.filter(|_| !is_running_well).map(|error| cut(&error.text)),
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    let mut end = text.len().min(BRIEF_ERROR_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// True for an error that a person must mend before anything can go on.
+#[must_use]
+pub fn needs_a_person(error: &ErrorReport) -> bool {
+    error.class == Disposition::Fatal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_brief_is_small_whatever_the_error_says() {
+        let error = ErrorReport {
+            at: String::new(),
+            class: Disposition::Retry,
+            code: "PEER1300".into(),
+            text: "é".repeat(5000),
+            fix: String::new(),
+        };
+        let brief = TaskBrief::of(Incarnation(1), &SinkStatus::default(), Some(&error));
+        let json = serde_json::to_string(&brief).unwrap();
+        assert!(json.len() < 1024, "{} bytes", json.len());
+    }
+}
