@@ -33,5 +33,6 @@ pub mod row;
 pub mod row_bag;
 pub mod shape;
 pub mod size;
+pub mod spec_diff;
 pub mod stable_hash;
 pub mod value;

@@ -1,0 +1,126 @@
+//! What the command layer may do with a running peer: read its views, change the job table, ask a job's owner.
+//!
+//! Made by `node`, used by `admin` and nobody else. Every call is bounded in time. Hides that actors exist.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ractor::ActorRef;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::actors::job_table::JobTableMsg;
+use crate::actors::me::Me;
+use crate::actors::placement::PlacementMsg;
+use crate::actors::ports::Ports;
+use crate::actors::table_keeper::{Change, ChangeError, Changed};
+use crate::actors::table_view::TableView;
+use crate::actors::task_report::TaskReport;
+use crate::actors::tasks::TasksMsg;
+use crate::core::ids::{JobName, Life, NodeId};
+use crate::core::job_record::JobRecord;
+use crate::gossip::table_sync;
+use crate::gossip::view::View;
+use crate::wire::message::{Request, Response, StreamKind};
+
+/// How long a durable change may take before the caller is told to ask again.
+const CHANGE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a submit waits for other peers to take the record; the exchange carries it to the rest.
+const PUSH_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How long the owner of a job may take to answer; then its status is unknown, which is said.
+const REPORT_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// A running peer.
+#[derive(Clone)]
+pub struct PeerHandle {
+    /// Who it is.
+    pub me: Me,
+    /// Time and randomness.
+    pub ports: Ports,
+    pub(super) table: watch::Receiver<Arc<TableView>>,
+    pub(super) job_table: ActorRef<JobTableMsg>,
+    pub(super) tasks: ActorRef<TasksMsg>,
+    pub(super) placement: ActorRef<PlacementMsg>,
+}
+
+impl PeerHandle {
+    /// Returns everybody and what they tell, as seen from here.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.me.membership.view().borrow().clone()
+    }
+
+    /// Returns the job table.
+    #[must_use]
+    pub fn table(&self) -> Arc<TableView> {
+        self.table.borrow().clone()
+    }
+
+    /// A life for a new incarnation.
+    #[must_use]
+    pub fn new_life(&self) -> Life {
+        Life(self.ports.random_hex(32))
+    }
+
+    /// Makes one change and returns when it is durable here.
+    pub async fn change(&self, name: &JobName, change: Change) -> Changed {
+        let author = self.me.name.clone();
+        let asked = self.job_table.call(
+            |reply| JobTableMsg::Change { name: name.clone(), change, author, reply: Some(reply) },
+            Some(CHANGE_TIME_MAX),
+        );
+        match asked.await {
+            Ok(ractor::rpc::CallResult::Success(changed)) => changed,
+            _ => Err(ChangeError::Busy),
+        }
+    }
+
+    /// Gives a record to every live peer; returns how many have it, this one included.
+    pub async fn spread(&self, record: &Arc<JobRecord>) -> usize {
+        let view = self.view();
+        let others = view.facts.iter().filter(|peer| !peer.is_self && peer.is_live());
+        let pushes = others.map(|peer| {
+            let (endpoint, address, record) = (self.me.endpoint.clone(), peer.address, record.clone());
+            async move { timeout(PUSH_TIME_MAX, table_sync::push(&endpoint, address, &[record])).await.is_ok_and(|pushed| pushed.is_ok()) }
+        });
+        1 + join_all(pushes).await.into_iter().filter(|is_taken| *is_taken).count()
+    }
+
+    /// Asks the owner of a job what it knows; None when it does not answer or never ran it.
+    pub async fn report(&self, job: &JobName, owner: &NodeId) -> Option<TaskReport> {
+        if *owner == self.me.node {
+            return local_report(&self.tasks, job).await;
+        }
+        let address = self.view().facts.iter().find(|peer| peer.id == *owner && peer.is_live())?.address;
+        let asked = async {
+            let mut stream = self.me.endpoint.open(address, StreamKind::Control).await.ok()?;
+            stream.send(&Request::Status { job: job.clone() }).await.ok()?;
+            match stream.recv::<Response>().await.ok()? {
+                Response::Status { json } => serde_json::from_str(&json).ok(),
+                _ => None,
+            }
+        };
+        timeout(REPORT_TIME_MAX, asked).await.ok()?
+    }
+
+    /// Why this peer does or does not try to own the job, in words; None when there is nothing to say.
+    pub async fn reason(&self, job: &JobName) -> Option<String> {
+        let asked = self.placement.call(|reply| PlacementMsg::Reason { job: job.clone(), reply }, Some(REPORT_TIME_MAX));
+        match asked.await {
+            Ok(ractor::rpc::CallResult::Success(reason)) => reason,
+            _ => None,
+        }
+    }
+}
+
+/// What `tasks` of this peer knows of a job.
+pub(super) async fn local_report(tasks: &ActorRef<TasksMsg>, job: &JobName) -> Option<TaskReport> {
+    let asked = tasks.call(|reply| TasksMsg::Report { job: job.clone(), reply }, Some(REPORT_TIME_MAX));
+    match asked.await {
+        Ok(ractor::rpc::CallResult::Success(report)) => report,
+        _ => None,
+    }
+}

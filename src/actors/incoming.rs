@@ -1,0 +1,156 @@
+//! Takes streams from other peers and hands each to whom it concerns.
+//!
+//! Fed by the transport (streams whose hello was accepted), feeds gossip, the table exchange, `tasks` and the control
+//! answers. A plain task: it owns no state. At most `STREAMS_MAX` streams are served at once; gossip keeps its own bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::ActorRef;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::actors::handle::local_report;
+use crate::actors::me::Me;
+use crate::actors::sync_table::SyncTable;
+use crate::actors::task_report::TaskReport;
+use crate::actors::tasks::{SubscriptionId, TasksMsg};
+use crate::core::fault::Fault;
+use crate::core::ids::JobId;
+use crate::core::job_spec::JobSpec;
+use crate::core::progress::Progress;
+use crate::flow::source_flow::SourceArgs;
+use crate::flow::status::SourceStatus;
+use crate::gossip::table_sync;
+use crate::transport::endpoint::{Incoming, IncomingStream};
+use crate::transport::stream::Stream;
+use crate::wire::message::{Request, Response, StreamKind, Subscribe};
+
+/// Streams served at once. Guess: many times what five peers with 64 tasks each need.
+const STREAMS_MAX: usize = 512;
+
+/// How long a peer may take to say what it wants on a stream it opened.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Control streams without a request for this long are closed.
+const CONTROL_IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Who gets the streams.
+pub struct Doors {
+    /// This peer.
+    pub me: Me,
+    /// The job table as the exchange sees it.
+    pub table: Arc<SyncTable>,
+    /// The tasks.
+    pub tasks: ActorRef<TasksMsg>,
+}
+
+/// Hands streams on until `stop`.
+pub async fn run(mut incoming: Incoming, doors: Doors, stop: CancellationToken) {
+    let doors = Arc::new(doors);
+    let served = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(STREAMS_MAX));
+    loop {
+        let arrived = tokio::select! {
+            () = stop.cancelled() => break,
+            arrived = incoming.recv() => match arrived {
+                Some(arrived) => arrived,
+                None => break,
+            },
+        };
+        if arrived.kind == StreamKind::Gossip {
+            doors.me.membership.feed(arrived);
+            continue;
+        }
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            warn!(peer = %arrived.peer, "stream refused: too many are open");
+            continue;
+        };
+        let (doors, stop) = (doors.clone(), stop.clone());
+        served.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = serve(arrived, &doors) => {}
+            }
+            drop(place);
+        });
+    }
+    served.close();
+    served.wait().await;
+}
+
+async fn serve(arrived: IncomingStream, doors: &Doors) {
+    let peer = arrived.peer.clone();
+    match arrived.kind {
+        StreamKind::Gossip => {}
+        StreamKind::TableSync => {
+            if let Err(error) = table_sync::serve(arrived, &*doors.table).await {
+                debug!(%peer, %error, "table exchange ended early");
+            }
+        }
+        StreamKind::Subscribe => subscribe(arrived.stream, doors).await,
+        StreamKind::Control => control(arrived.stream, doors).await,
+    }
+}
+
+async fn subscribe(mut stream: Stream, doors: &Doors) {
+    let peer = stream.peer().clone();
+    let request = match timeout(REQUEST_TIME_MAX, stream.recv::<Subscribe>()).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(error)) => return warn!(%peer, %error, "subscription was not readable"),
+        Err(_) => return warn!(%peer, "subscription did not come"),
+    };
+    let spec: Result<JobSpec, _> = serde_json::from_str(&request.spec_json);
+    let progress: Result<Progress, _> = serde_json::from_str(&request.progress_json);
+    let (spec, progress) = match (spec, progress) {
+        (Ok(spec), Ok(progress)) => (spec, progress),
+        (Err(error), _) | (_, Err(error)) => return warn!(%peer, %error, "subscription was not readable"),
+    };
+    let subscription =
+        SubscriptionId { inc: request.inc, epoch: request.epoch, src_epoch: request.src_epoch, job: request.job.clone() };
+    let (status_in, status) = watch::channel(SourceStatus::default());
+    let flow = SourceArgs {
+        job: JobId { name: request.job.clone(), inc: request.inc },
+        cluster_id: doors.me.cluster_id.clone(),
+        spec,
+        progress,
+        subscribe: request,
+        stream,
+        budget_bytes: doors.me.window_bytes(),
+        link_rate: doors.me.link_rate.clone(),
+        status: status_in,
+    };
+    // A dead tasks actor means that the peer is ending.
+    let _ = doors.tasks.cast(TasksMsg::Subscribe { subscription, flow: Box::new(flow), status });
+}
+
+async fn control(mut stream: Stream, doors: &Doors) {
+    while let Ok(Ok(request)) = timeout(CONTROL_IDLE_MAX, stream.recv::<Request>()).await {
+        let response = answer(request, doors).await;
+        if stream.send(&response).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(request: Request, doors: &Doors) -> Response {
+    match request {
+        Request::Ping => Response::Pong,
+        Request::Version => Response::Version { version: env!("CARGO_PKG_VERSION").to_owned() },
+        Request::Status { job } => {
+            let report: Option<TaskReport> = local_report(&doors.tasks, &job).await;
+            match report.as_ref().map(serde_json::to_string) {
+                Some(Ok(json)) => Response::Status { json },
+                _ => Response::Refused { fault_json: no_task(&job.0) },
+            }
+        }
+    }
+}
+
+fn no_task(job: &str) -> String {
+    let fault = Fault::new("PEER1701", format!("job {job}"), "no sink of it runs here", "the owner's peer", "ask the job's owner");
+    serde_json::to_string(&fault).expect("a fault has only text")
+}

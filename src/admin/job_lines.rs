@@ -1,0 +1,147 @@
+//! What is seen of a job without asking its owner: its record, its claim, and what gossip tells of it.
+//!
+//! Fed by the job table and the gossip view, feeds `jobs` and `status`. States are derived here and nowhere else.
+
+use crate::actors::task_report::TaskBrief;
+use crate::admin::views::{Desired, JobLine, JobPhase, OwnerView};
+use crate::core::ids::NodeId;
+use crate::core::job_merge::{Effective, effective};
+use crate::core::job_record::{Claim, HoldKind, JobRecord};
+use crate::core::job_spec::JobSpec;
+use crate::core::job_state::Phase;
+use crate::core::member::name_of;
+use crate::core::placement::{Ranking, Task, rank};
+use crate::gossip::keys::TaskKind;
+use crate::gossip::view::View;
+
+/// One living job, as this peer sees it.
+pub struct Seen<'a> {
+    /// The record.
+    pub record: &'a JobRecord,
+    /// The roster and what peers tell.
+    pub view: &'a View,
+    /// What the table says should be.
+    pub effective: Effective,
+    /// The claim of an owner that is alive and has not released.
+    pub claim: Option<&'a Claim>,
+    /// What that owner tells through gossip.
+    pub brief: Option<TaskBrief>,
+}
+
+impl<'a> Seen<'a> {
+    /// Puts together what is known.
+    #[must_use]
+    pub fn new(record: &'a JobRecord, view: &'a View) -> Self {
+        let is_live = |id: &NodeId| view.facts.iter().any(|peer| peer.id == *id && peer.is_live());
+        let claim = record.claim.as_ref().filter(|claim| !claim.is_released && is_live(&claim.owner));
+        let told = view.facts.iter().filter(|peer| peer.is_live()).flat_map(|peer| &peer.tasks);
+        let told = told.filter(|task| task.job == record.name && task.kind == TaskKind::Sink);
+        let briefs = told.filter_map(|task| serde_json::from_str::<TaskBrief>(&task.state).ok());
+        // Two peers may tell of one job while an owner changes: the larger epoch is the effective one.
+        let brief = briefs.filter(|brief| brief.inc == record.inc).max_by_key(|brief| brief.epoch);
+        Self { record, view, effective: effective(record), claim, brief }
+    }
+
+    /// The peer that knows most of it: the owner, else the last one that owned it.
+    #[must_use]
+    pub fn report_from(&self) -> Option<NodeId> {
+        self.claim.or(self.record.claim.as_ref()).map(|claim| claim.owner.clone()).or_else(|| self.trying())
+    }
+
+    /// A peer that runs the sink without having the fence yet.
+    fn trying(&self) -> Option<NodeId> {
+        let runs = |tasks: &[crate::gossip::keys::TaskFact]| tasks.iter().any(|task| task.job == self.record.name && task.kind == TaskKind::Sink);
+        self.view.facts.iter().find(|peer| peer.is_live() && runs(&peer.tasks)).map(|peer| peer.id.clone())
+    }
+
+    /// The spec in force, or the newest one of a held job.
+    #[must_use]
+    pub fn spec(&self) -> Option<JobSpec> {
+        let json = match &self.effective {
+            Effective::Run(run) => Some(run.spec.clone()),
+            Effective::Held(held) => held.spec.clone(),
+            Effective::Absent => None,
+        };
+        json.and_then(|json| serde_json::from_value(json).ok())
+    }
+
+    /// What people asked for.
+    #[must_use]
+    pub fn desired(&self) -> Desired {
+        match &self.effective {
+            Effective::Held(held) if held.kind == HoldKind::Stop => Desired::Stop,
+            Effective::Held(held) if held.kind == HoldKind::Pause => Desired::Pause,
+            _ => Desired::Run,
+        }
+    }
+
+    /// Where placement would put a task, as seen from here.
+    #[must_use]
+    pub fn ranking(&self, task: Task) -> Option<Ranking> {
+        self.spec().map(|spec| rank(&spec, task, &self.view.roster))
+    }
+
+    /// The one word for where the job is.
+    #[must_use]
+    pub fn phase(&self) -> JobPhase {
+        if let Effective::Held(held) = &self.effective {
+            return match held.kind {
+                HoldKind::Stop => JobPhase::Stopped,
+                HoldKind::Pause => JobPhase::Paused,
+                HoldKind::Failed => JobPhase::Failed,
+                HoldKind::Arbitration | HoldKind::Other(_) => JobPhase::Held,
+            };
+        }
+        match &self.brief {
+            Some(brief) if self.claim.is_some() => match brief.phase {
+                Phase::Starting => JobPhase::Starting,
+                Phase::Copying => JobPhase::Copying,
+                Phase::Streaming => JobPhase::Streaming,
+            },
+            Some(_) => JobPhase::Starting,
+            None if self.has_nowhere() => JobPhase::Unplaced,
+            None => JobPhase::Starting,
+        }
+    }
+
+    /// No peer may run one of the two tasks.
+    fn has_nowhere(&self) -> bool {
+        let is_empty = |task| self.ranking(task).is_none_or(|ranking| ranking.eligible.is_empty());
+        is_empty(Task::Sink) || is_empty(Task::Source)
+    }
+
+    /// Name of the sink's peer.
+    #[must_use]
+    pub fn sink_peer(&self) -> Option<String> {
+        self.claim.map(|claim| name_of(&self.view.roster, &claim.owner))
+    }
+
+    /// Name of the source's peer, as the claim has it.
+    #[must_use]
+    pub fn source_peer(&self) -> Option<String> {
+        let source = self.claim?.source.as_ref()?;
+        Some(name_of(&self.view.roster, source))
+    }
+}
+
+/// The line of `jobs`.
+#[must_use]
+pub fn job_line(seen: &Seen<'_>) -> JobLine {
+    let brief = seen.brief.as_ref();
+    let held = match &seen.effective {
+        Effective::Held(held) if !held.reason.is_empty() => Some(held.reason.clone()),
+        _ => None,
+    };
+    JobLine {
+        name: seen.record.name.0.clone(),
+        state: seen.phase(),
+        desired: seen.desired(),
+        incarnation: seen.record.inc.0,
+        version: seen.record.version(),
+        source: OwnerView { peer: seen.source_peer() },
+        sink: OwnerView { peer: seen.sink_peer() },
+        lag_ms: brief.and_then(|brief| brief.lag_ms),
+        rows_per_s: brief.map(|brief| brief.rows_per_s as f64),
+        error: held.or_else(|| brief.and_then(|brief| brief.error.clone())),
+    }
+}

@@ -1,0 +1,92 @@
+//! The answer of `status`: what is seen of a job, and what its owner reports.
+//!
+//! Fed by `job_lines::Seen` and the owner's `TaskReport`; feeds every door through `StatusView`.
+
+use crate::actors::task_report::TaskReport;
+use crate::admin::job_lines::Seen;
+use crate::admin::views::{ErrorView, HistoryView, HoldView, JobPhase, PlacementView, StatusView};
+use crate::core::job_merge::Effective;
+use crate::core::job_spec::DatabaseSpec;
+use crate::core::member::name_of;
+use crate::core::placement::Task;
+
+/// Puts the whole screen together. `reason` is placement's word on why nothing runs.
+#[must_use]
+pub fn status_view(seen: &Seen<'_>, report: Option<TaskReport>, reason: Option<String>) -> StatusView {
+    let record = seen.record;
+    let mut view = StatusView::unmeasured(&record.name.0, record.inc.0, record.version(), seen.desired());
+    let report = report.unwrap_or_default();
+    view.state = seen.phase();
+    if let Some(spec) = seen.spec() {
+        view.source.endpoint = Some(endpoint(&spec.source.endpoint));
+        view.sink.endpoint = Some(endpoint(&spec.sink.endpoint));
+    }
+    view.sink.peer = seen.sink_peer();
+    view.source.peer = seen.source_peer();
+    if let Some(sink) = &report.sink {
+        view.absorb(sink);
+        view.source.peer = sink.source.as_ref().map(|source| name_of(&seen.view.roster, source));
+    }
+    view.sink.state = view.sink.peer.as_ref().map(|_| view.state.word().to_owned());
+    view.source.state = view.source.peer.as_ref().map(|_| view.state.word().to_owned());
+    view.totals.restarts = Some(report.restarts);
+    view.totals.conflicts = Some(0);
+    view.totals.owner_changes = record.claim.as_ref().map(|claim| claim.epoch.0.saturating_sub(1));
+    view.reason = reason_of(seen, reason, view.state);
+    view.errors = report.errors.into_iter().map(ErrorView::from).collect();
+    view.placement = [("source", Task::Source), ("sink", Task::Sink)].into_iter().flat_map(|(word, task)| placement(seen, word, task)).collect();
+    view.holds = holds(seen);
+    view.history = history(seen);
+    view
+}
+
+fn endpoint(database: &DatabaseSpec) -> String {
+    format!("{}:{}", database.host, database.port)
+}
+
+fn reason_of(seen: &Seen<'_>, placement: Option<String>, state: JobPhase) -> Option<String> {
+    match &seen.effective {
+        Effective::Held(held) if !held.reason.is_empty() => Some(held.reason.clone()),
+        Effective::Held(_) | Effective::Absent => None,
+        Effective::Run(_) if state == JobPhase::Unplaced => {
+            Some(placement.unwrap_or_else(|| "no peer may run one of the tasks; the table says why".to_owned()))
+        }
+        Effective::Run(_) => placement,
+    }
+}
+
+fn placement(seen: &Seen<'_>, word: &str, task: Task) -> Vec<PlacementView> {
+    let Some(ranking) = seen.ranking(task) else { return Vec::new() };
+    let line = |verdict: crate::core::placement::Verdict| PlacementView {
+        task: word.to_owned(),
+        peer: name_of(&seen.view.roster, &verdict.peer),
+        verdict: verdict.verdict,
+        rule: verdict.rule,
+        score: verdict.score,
+    };
+    ranking.verdicts.into_iter().map(line).collect()
+}
+
+fn holds(seen: &Seen<'_>) -> Vec<HoldView> {
+    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let view = |hold: &crate::core::job_record::Hold| HoldView {
+        kind: hold.kind.as_str().to_owned(),
+        by: text(&hold.author),
+        at: text(&hold.at),
+        reason: text(&hold.reason),
+    };
+    seen.record.holds.values().map(view).collect()
+}
+
+fn history(seen: &Seen<'_>) -> Vec<HistoryView> {
+    let event = |what: &str, version: u64, note: &str| {
+        let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+        format!("{what} (version {version}){note}")
+    };
+    let view = |entry: &crate::core::job_record::HistoryEntry| HistoryView {
+        at: Some(entry.at.clone()),
+        peer: Some(entry.author.clone()),
+        event: event(&entry.what, entry.version, &entry.note),
+    };
+    seen.record.history.iter().map(view).collect()
+}

@@ -1,0 +1,245 @@
+//! The command layer's view of a running peer: job table, roster and owners' reports put together as answers.
+//!
+//! Implements `Cluster` over `actors::handle`. Changes go through the job table; what is shown about a running job comes
+//! from its owner. Decides nothing that placement or the law of the table decide.
+
+use std::sync::Arc;
+
+use crate::actors::handle::PeerHandle;
+use crate::actors::table_keeper::{Change, ChangeError};
+use crate::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
+use crate::admin::job_lines::{Seen, job_line};
+use crate::admin::job_status::status_view;
+use crate::admin::refusal::{FaultView, Refusal, RefusalKind};
+use crate::admin::views::{
+    ChangeView, Desired, HealthView, JobsView, MemberStanding, MemberView, MembersView, StatusView, SubmitResult, SubmitView,
+    TaskCountsView, VersionView,
+};
+use crate::config::job::parse_job;
+use crate::core::fault::{Fault, Faults};
+use crate::core::ids::JobName;
+use crate::core::job_operations::OperationError;
+use crate::core::job_record::{HoldKind as RecordHold, JobRecord};
+use crate::core::job_spec::JobSpec;
+use crate::core::member::{Member, MemberState};
+use crate::core::spec_diff::differences;
+
+/// A running peer behind the doors.
+pub struct Live {
+    handle: PeerHandle,
+}
+
+impl Live {
+    /// The command layer of this peer.
+    #[must_use]
+    pub fn new(handle: PeerHandle) -> Arc<dyn Cluster> {
+        Arc::new(Self { handle })
+    }
+
+    fn record(&self, name: &str) -> Result<Arc<JobRecord>, Refusal> {
+        let found = self.handle.table().get(&JobName(name.to_owned())).cloned();
+        found.filter(|record| record.is_alive()).ok_or_else(|| Refusal::unknown_job(name))
+    }
+
+    async fn change(&self, name: &str, change: Change, action: &str, desired: Option<Desired>) -> Result<ChangeView, Refusal> {
+        let old = self.record(name)?;
+        let (record, changed) = self.handle.change(&old.name, change).await.map_err(|error| refusal(name, error))?;
+        self.handle.spread(&record).await;
+        Ok(ChangeView { name: name.to_owned(), incarnation: old.inc.0, action: action.to_owned(), desired, changed })
+    }
+
+    async fn submit_job(&self, request: SubmitRequest) -> Result<SubmitView, Refusal> {
+        let spec = parse_job(&request.text).map_err(|faults| invalid(&faults))?;
+        let json = serde_json::to_value(&spec).expect("a spec has only text keys");
+        let change = Change::Submit {
+            spec: json,
+            life: self.handle.new_life(),
+            update: request.update,
+            expect_version: request.expect_version,
+        };
+        let old = self.handle.table().get(&spec.name).cloned().filter(|record| record.is_alive());
+        if let Some(old) = old.as_deref().filter(|_| request.update) {
+            refuse_other_source(old, &spec)?;
+        }
+        let changed = self.handle.change(&spec.name, change).await;
+        let (record, is_changed) = changed.map_err(|error| exists_or(&spec, old.as_deref(), error))?;
+        let result = match (is_changed, &old) {
+            (false, _) => SubmitResult::Unchanged,
+            (true, None) => SubmitResult::Accepted,
+            (true, Some(_)) => SubmitResult::Updated,
+        };
+        let seen_by = self.handle.spread(&record).await;
+        let peers = self.handle.view().facts.iter().filter(|peer| peer.is_live()).count();
+        Ok(SubmitView {
+            name: spec.name.0,
+            incarnation: record.inc.0,
+            version: record.version(),
+            result,
+            seen_by: seen_by as u64,
+            peers: peers.max(1) as u64,
+        })
+    }
+}
+
+impl Cluster for Live {
+    fn members(&self) -> Reply<'_, MembersView> {
+        Box::pin(async {
+            let view = self.handle.view();
+            Ok(MembersView {
+                cluster: self.handle.me.cluster_name.clone(),
+                as_seen_by: self.handle.me.name.clone(),
+                members: view.roster.iter().map(member_view).collect(),
+            })
+        })
+    }
+
+    fn jobs(&self) -> Reply<'_, JobsView> {
+        Box::pin(async {
+            let (table, view) = (self.handle.table(), self.handle.view());
+            let living = table.records().filter(|record| record.is_alive());
+            Ok(JobsView { jobs: living.map(|record| job_line(&Seen::new(record, &view))).collect() })
+        })
+    }
+
+    fn status<'a>(&'a self, name: &'a str) -> Reply<'a, StatusView> {
+        Box::pin(async move {
+            let record = self.record(name)?;
+            let view = self.handle.view();
+            let seen = Seen::new(&record, &view);
+            let report = match seen.report_from() {
+                Some(peer) => self.handle.report(&record.name, &peer).await,
+                None => None,
+            };
+            let reason = self.handle.reason(&record.name).await;
+            Ok(status_view(&seen, report, reason))
+        })
+    }
+
+    fn submit(&self, request: SubmitRequest) -> Reply<'_, SubmitView> {
+        Box::pin(self.submit_job(request))
+    }
+
+    fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView> {
+        let (kind, action, desired) = match kind {
+            HoldKind::Pause => (RecordHold::Pause, "pause", Desired::Pause),
+            HoldKind::Stop => (RecordHold::Stop, "stop", Desired::Stop),
+        };
+        Box::pin(self.change(name, Change::Hold(kind, String::new()), action, Some(desired)))
+    }
+
+    fn release<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        Box::pin(self.change(name, Change::Release, "resume", Some(Desired::Run)))
+    }
+
+    fn restart<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        Box::pin(self.change(name, Change::Restart, "restart", None))
+    }
+
+    fn purge<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        Box::pin(self.change(name, Change::Purge, "purge", None))
+    }
+
+    fn version(&self) -> Reply<'_, VersionView> {
+        Box::pin(async {
+            Ok(VersionView {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                name: Some(self.handle.me.name.clone()),
+                id: Some(self.handle.me.node.0.clone()),
+                cluster: Some(self.handle.me.cluster_name.clone()),
+            })
+        })
+    }
+
+    fn health(&self) -> Reply<'_, HealthView> {
+        Box::pin(async { Ok(HealthView { ok: true, reason: None }) })
+    }
+
+    fn ready(&self) -> Reply<'_, HealthView> {
+        // The doors open only when everything behind them runs.
+        self.health()
+    }
+}
+
+fn member_view(member: &Member) -> MemberView {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let state = match member.state {
+        MemberState::Alive if member.is_draining => MemberStanding::Draining,
+        MemberState::Alive => MemberStanding::Alive,
+        MemberState::Suspect => MemberStanding::Suspect,
+        MemberState::Dead => MemberStanding::Dead,
+        MemberState::Left => MemberStanding::Left,
+    };
+    MemberView {
+        name: member.name.clone(),
+        id: member.id.0.clone(),
+        state,
+        datacenter: member.datacenter.clone(),
+        class: member.class.clone(),
+        meta: member.meta.clone(),
+        version: text(&member.version),
+        address: text(&member.peer_addr),
+        admin: text(&member.admin_addr),
+        http: text(&member.http_addr),
+        tasks: TaskCountsView { source: member.tasks.source.into(), sink: member.tasks.sink.into() },
+        is_self: member.is_self,
+    }
+}
+
+/// A change of source identity would make the progress in the target a lie (DESIGN 1.1).
+fn refuse_other_source(old: &JobRecord, new: &JobSpec) -> Result<(), Refusal> {
+    let Some((_, entry)) = old.newest_spec() else { return Ok(()) };
+    let Ok(running) = serde_json::from_value::<JobSpec>(entry.spec.clone()) else { return Ok(()) };
+    let identity = |spec: &JobSpec| format!("{}:{}", spec.source.endpoint.host, spec.source.endpoint.port);
+    if old.claim.is_none() || identity(&running) == identity(new) {
+        return Ok(());
+    }
+    Err(exists(Fault::new(
+        "PEER1705",
+        format!("job {}", new.name),
+        format!("source {}", identity(new)),
+        format!("source {}: rows of it may have been applied", identity(&running)),
+        format!("peer purge {} first, or give the job another name", new.name),
+    )))
+}
+
+fn exists_or(spec: &JobSpec, old: Option<&JobRecord>, error: ChangeError) -> Refusal {
+    let (ChangeError::Refused(OperationError::Exists { found }), Some(old)) = (&error, old) else {
+        return refusal(&spec.name.0, error);
+    };
+    let json = serde_json::to_value(spec).expect("a spec has only text keys");
+    let differences = old.newest_spec().map_or_else(Vec::new, |(_, entry)| differences(&entry.spec, &json));
+    exists(Fault::new(
+        "PEER1703",
+        format!("job {}", spec.name),
+        format!("it exists at version {found} with another content: {}", differences.join("; ")),
+        "a new name, or the same content",
+        "use `--update` to make the next version",
+    ))
+}
+
+fn view_of(fault: Fault) -> FaultView {
+    FaultView { code: fault.code, what: fault.object, found: fault.found, expected: fault.expected, fix: fault.fix }
+}
+
+fn exists(fault: Fault) -> Refusal {
+    Refusal::one(RefusalKind::Exists, view_of(fault))
+}
+
+fn invalid(faults: &Faults) -> Refusal {
+    Refusal::many(RefusalKind::Invalid, faults.0.iter().cloned().map(view_of).collect())
+}
+
+fn refusal(name: &str, error: ChangeError) -> Refusal {
+    match error {
+        ChangeError::Refused(OperationError::Absent) => Refusal::unknown_job(name),
+        ChangeError::Refused(error) => exists(Fault::new(
+            "PEER1704",
+            format!("job {name}"),
+            error.to_string(),
+            "the version that was read",
+            format!("read `peer status {name}` and submit again"),
+        )),
+        ChangeError::Store(error) => Refusal::one(RefusalKind::NotReady, view_of(error.fault())),
+        ChangeError::Busy => Refusal::not_ready("job table", "too many changes are waiting for the disk"),
+    }
+}
