@@ -17,11 +17,11 @@ use crate::actors::ports::Ports;
 use crate::actors::table_keeper::{Change, ChangeError, Changed};
 use crate::actors::table_view::TableView;
 use crate::actors::task_report::TaskReport;
-use crate::actors::tasks::TasksMsg;
+use crate::actors::tasks_msg::TasksMsg;
 use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_record::JobRecord;
 use crate::gossip::table_sync;
-use crate::gossip::view::View;
+use crate::actors::cluster_view::ClusterView;
 use crate::wire::message::{Request, Response, StreamKind};
 
 /// How long a durable change may take before the caller is told to ask again.
@@ -49,8 +49,8 @@ pub struct PeerHandle {
 impl PeerHandle {
     /// Returns everybody and what they tell, as seen from here.
     #[must_use]
-    pub fn view(&self) -> Arc<View> {
-        self.me.membership.view().borrow().clone()
+    pub fn view(&self) -> ClusterView {
+        ClusterView::of(&self.me.membership)
     }
 
     /// Returns the job table.

@@ -17,7 +17,7 @@ use crate::actors::handle::local_report;
 use crate::actors::me::Me;
 use crate::actors::sync_table::SyncTable;
 use crate::actors::task_report::TaskReport;
-use crate::actors::tasks::{SubscriptionId, TasksMsg};
+use crate::actors::tasks_msg::{SubscriptionId, TasksMsg};
 use crate::core::fault::Fault;
 use crate::core::ids::JobId;
 use crate::core::job_spec::JobSpec;

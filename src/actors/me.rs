@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::actors::ports::Clock;
-use crate::actors::tasks::StartSink;
-use crate::core::ids::{Boot, ClusterId, Epoch, NodeId, SourceEpoch};
+use crate::actors::tasks_msg::StartSink;
+use crate::core::ids::{Boot, ClusterId, Epoch, JobName, NodeId, SourceEpoch};
 use crate::core::job_record::Claim;
 use crate::core::member::Roster;
-use crate::gossip::keys::Fact;
+use crate::gossip::keys::{Fact, TaskKind};
 use crate::gossip::membership::Membership;
 use crate::transport::endpoint::Endpoint;
 
@@ -40,7 +40,7 @@ pub struct Me {
     /// QUIC.
     pub endpoint: Endpoint,
     /// Gossip.
-    pub membership: Arc<Membership>,
+    pub membership: Membership,
     /// Time.
     pub clock: Clock,
 }
@@ -60,14 +60,16 @@ impl Me {
 
     /// Tells the others a fact; a refused one is logged, the old value stays.
     pub fn publish(&self, fact: &Fact) {
-        if let Err(error) = self.membership.publish(fact) {
+        if let Err(error) = self.membership.set(fact) {
             warn!(%error, "fact was not gossiped");
         }
     }
 
-    /// Takes a fact back.
-    pub fn withdraw(&self, key: &str) {
-        self.membership.withdraw(key);
+    /// Takes back what was told of a task.
+    pub fn withdraw_sink(&self, job: &JobName) {
+        if let Err(error) = self.membership.clear_task(job, TaskKind::Sink) {
+            warn!(%error, "fact was not taken back");
+        }
     }
 
     /// The claim of a sink that just won its fence here.

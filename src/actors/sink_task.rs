@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::actors::flow_guard::FlowGuard;
-use crate::actors::tasks::TasksMsg;
+use crate::actors::tasks_msg::TasksMsg;
 use crate::core::ids::JobId;
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::{self, SinkArgs, SinkEvent};

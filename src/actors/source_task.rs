@@ -6,7 +6,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio_util::sync::CancellationToken;
 
 use crate::actors::flow_guard::FlowGuard;
-use crate::actors::tasks::{SubscriptionId, TasksMsg};
+use crate::actors::tasks_msg::{SubscriptionId, TasksMsg};
 use crate::flow::error::FlowError;
 use crate::flow::source_flow::{self, SourceArgs};
 

@@ -18,108 +18,24 @@ use crate::actors::sink_task::{SinkTask, SinkTaskArgs, SinkTaskMsg};
 use crate::actors::source_choice::source_chooser;
 use crate::actors::source_task::{SourceTask, SourceTaskArgs, SourceTaskMsg};
 use crate::actors::table_keeper::Change;
+use crate::actors::tasks_msg::{StartSink, SubscriptionId, TasksMsg};
 use crate::actors::task_report::{ERRORS_MAX, TaskBrief, TaskReport};
 use crate::core::disposition::Disposition;
-use crate::core::ids::{Epoch, Incarnation, JobId, JobName, Life, SourceEpoch};
-use crate::core::job_record::{Claim, Dot};
-use crate::core::job_spec::JobSpec;
+use crate::core::ids::{JobId, JobName};
+use crate::core::job_record::Claim;
 use crate::core::job_state::{ErrorReport, Phase, SinkStatus};
 use crate::core::member::TaskCounts;
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::{SinkArgs, SinkEvent};
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
-use crate::gossip::keys::{Fact, TaskFact, TaskKind, task_key};
+use crate::gossip::keys::{Fact, TaskFact, TaskKind};
 
 /// How often gossip hears of the tasks. Trades freshness of `peer jobs` on other peers against gossip bytes.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Events of a sink flow that were not handled yet: it makes a handful per start.
 const SINK_EVENTS_MAX: usize = 16;
-
-/// Which subscription a source task serves; a larger one of the same job replaces it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SubscriptionId {
-    /// Incarnation of the job.
-    pub inc: Incarnation,
-    /// The sink's epoch.
-    pub epoch: Epoch,
-    /// Its count of source tasks.
-    pub src_epoch: SourceEpoch,
-    /// The job.
-    pub job: JobName,
-}
-
-/// A sink to be started.
-#[derive(Clone, Debug)]
-pub struct StartSink {
-    /// The job.
-    pub job: JobId,
-    /// What it is to do.
-    pub spec: JobSpec,
-    /// Which version of the spec that is.
-    pub dot: Dot,
-    /// Tells two jobs of one name apart in the target.
-    pub life: Life,
-    /// The largest epoch any claim named.
-    pub epoch_seen: Epoch,
-}
-
-/// What the actor is told.
-pub enum TasksMsg {
-    /// From `peer`, once: who decides.
-    Placement(ActorRef<PlacementMsg>),
-    /// From `placement`: own this job.
-    StartSink(Box<StartSink>),
-    /// From `placement`: stop owning it, in good order.
-    StopSink {
-        /// The job.
-        job: JobName,
-        /// For the log.
-        reason: String,
-    },
-    /// From `incoming`: a sink of another peer (or this one) wants changes.
-    Subscribe {
-        /// Which subscription.
-        subscription: SubscriptionId,
-        /// For the flow.
-        flow: Box<SourceArgs>,
-        /// What the flow tells.
-        status: watch::Receiver<SourceStatus>,
-    },
-    /// From a sink task.
-    SinkEvent {
-        /// The job.
-        job: JobId,
-        /// What happened.
-        event: SinkEvent,
-    },
-    /// From a sink task: it ended.
-    SinkEnded {
-        /// The job.
-        job: JobId,
-        /// How.
-        result: Result<(), FlowError>,
-    },
-    /// From a source task: it ended.
-    SourceEnded {
-        /// Which.
-        subscription: SubscriptionId,
-        /// How.
-        result: Result<(), FlowError>,
-    },
-    /// From `handle` and `incoming`: what is known of a job here. Answered at once.
-    Report {
-        /// The job.
-        job: JobName,
-        /// Gets the report; None when no sink of it ever ran here.
-        reply: RpcReplyPort<Option<TaskReport>>,
-    },
-    /// From itself: tell gossip.
-    Publish,
-    /// From `peer`: stop everything; answered when nothing runs.
-    StopAll(RpcReplyPort<()>),
-}
 
 /// What it is started with.
 pub struct TasksArgs {
@@ -327,7 +243,7 @@ impl TasksState {
                 continue;
             }
             if text.is_empty() {
-                self.me.withdraw(&task_key(job, TaskKind::Sink));
+                self.me.withdraw_sink(job);
             } else {
                 self.me.publish(&Fact::Task(TaskFact { job: job.clone(), kind: TaskKind::Sink, state: text.clone() }));
             }

@@ -12,14 +12,14 @@ use crate::core::job_state::Phase;
 use crate::core::member::name_of;
 use crate::core::placement::{Ranking, Task, rank};
 use crate::gossip::keys::TaskKind;
-use crate::gossip::view::View;
+use crate::actors::cluster_view::ClusterView;
 
 /// One living job, as this peer sees it.
 pub struct Seen<'a> {
     /// The record.
     pub record: &'a JobRecord,
     /// The roster and what peers tell.
-    pub view: &'a View,
+    pub view: &'a ClusterView,
     /// What the table says should be.
     pub effective: Effective,
     /// The claim of an owner that is alive and has not released.
@@ -31,7 +31,7 @@ pub struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// Puts together what is known.
     #[must_use]
-    pub fn new(record: &'a JobRecord, view: &'a View) -> Self {
+    pub fn new(record: &'a JobRecord, view: &'a ClusterView) -> Self {
         let is_live = |id: &NodeId| view.facts.iter().any(|peer| peer.id == *id && peer.is_live());
         let claim = record.claim.as_ref().filter(|claim| !claim.is_released && is_live(&claim.owner));
         let told = view.facts.iter().filter(|peer| peer.is_live()).flat_map(|peer| &peer.tasks);
