@@ -1,7 +1,31 @@
 //! Wires a peer together: clock and randomness enter here.
+//!
+//! Top to bottom: configuration, key, store, endpoint, doors, gossip, actors, ready; then it waits for SIGTERM and takes
+//! everything down in the opposite order. Holds no decision.
 
+pub mod joining;
+mod parts;
+
+use std::process;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::actors::ports::{Clock, Ports};
 use crate::cli::args::NodeFlags;
 use crate::cli::failure::Failure;
+use crate::config::cluster::Config;
+use crate::gossip::keys::Leaving;
+use crate::node::parts::{Doors, Parts};
+use crate::store::run_file::RunFile;
+use crate::telemetry::log::{self, LogFormat};
+use crate::telemetry::metrics::Metrics;
 
 /// How a peer is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,14 +48,95 @@ pub struct NodeOptions {
     pub flags: NodeFlags,
 }
 
+/// How long the doors may take to finish the requests in hand.
+const DOORS_TIME_MAX: Duration = Duration::from_secs(3);
+
 /// Runs a peer until it is told to leave.
 ///
 /// # Errors
-/// At present always: the parts are not joined yet.
+/// Everything that keeps it from starting, and a core part that died while it ran.
 pub fn run(options: NodeOptions) -> Result<(), Failure> {
-    let name = match options.mode {
-        Mode::Start => "start",
-        Mode::Join { .. } => "join",
-    };
-    Err(crate::admin::refusal::Refusal::not_yet(name).into())
+    start_log()?;
+    let config = parts::read_config(&options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::local("runtime", &error.to_string(), "threads for the peer", "free some resources"))?;
+    runtime.block_on(run_config(config, &options.mode))
+}
+
+fn start_log() -> Result<(), Failure> {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let refused = |error: log::LogError| Failure::local("PEER_LOG", &error.to_string(), "a filter such as `info`", "correct or unset it");
+    let format = LogFormat::parse(&variable("PEER_LOG_FORMAT")).map_err(refused)?;
+    log::init(Some(&variable("PEER_LOG")), format).map_err(refused)
+}
+
+fn ports() -> Ports {
+    Ports { clock: Clock::new(SystemTime::now), random: Arc::new(rand::random::<u64>) }
+}
+
+async fn run_config(config: Config, mode: &Mode) -> Result<(), Failure> {
+    let ports = ports();
+    let metrics = Metrics::install().map_err(|error| Failure::local("metrics", &error.to_string(), "one recorder", "report this"))?;
+    let (_rate, link_rate) = watch::channel(config.link_rate_bytes);
+    let doors = Doors::bind(&config).await?;
+    let parts = Parts::start(&config, mode, &doors, &ports, link_rate).await?;
+    if let Mode::Join { .. } = mode {
+        let joined = joining::await_member(&parts.me.endpoint, &config.seeds).await;
+        joined.map_err(|error| Failure::new(crate::cli::failure::EXIT_FAILED, error.fault()))?;
+    }
+    let (stop, served) = (CancellationToken::new(), TaskTracker::new());
+    let run_file = doors.run_file(&parts);
+    doors.serve(&parts, metrics, &stop, &served).await?;
+    write_run_file(&config, &run_file)?;
+    eprintln!("peer {} ready peer={} admin={} http={}", config.name, run_file.peer, run_file.admin, run_file.http);
+
+    let outcome = until_told(&parts).await;
+    leave(parts, &config, stop, served).await;
+    outcome
+}
+
+fn write_run_file(config: &Config, run_file: &RunFile) -> Result<(), Failure> {
+    run_file.write(&config.data_dir).map_err(|error| Failure::new(crate::cli::failure::EXIT_FAILED, error.fault()))
+}
+
+/// Waits for SIGTERM or SIGINT, or for the root actor to die.
+async fn until_told(parts: &Parts) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::local("signals", &error.to_string(), "signal handlers", "report this");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => info!("asked to leave"),
+        _ = interrupt.recv() => info!("asked to leave"),
+        () = parts.root_ended() => {
+            return Err(Failure::local("peer", "a core part ended, see the log", "a peer that runs", "start it again; its state is on disk"));
+        }
+    }
+    // A second signal ends the process at once, whatever is still being finished.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        process::exit(i32::from(crate::cli::failure::EXIT_INTERRUPTED));
+    });
+    Ok(())
+}
+
+/// Takes the peer down: tasks first, so that fences are released; then doors, gossip and the endpoint.
+async fn leave(parts: Parts, config: &Config, stop: CancellationToken, served: TaskTracker) {
+    parts.stop_tasks().await;
+    if let Err(error) = parts.me.membership.leave(Leaving::ForGood).await {
+        warn!(%error, "the goodbye was not gossiped");
+    }
+    stop.cancel();
+    served.close();
+    if timeout(DOORS_TIME_MAX, served.wait()).await.is_err() {
+        warn!("requests in hand were cut");
+    }
+    parts.me.membership.shutdown().await;
+    parts.me.endpoint.shutdown().await;
+    if let Err(error) = RunFile::remove(&config.data_dir) {
+        warn!(%error, "run.json was not removed");
+    }
+    info!("left");
 }

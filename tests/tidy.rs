@@ -90,7 +90,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("mysql_async::", &["mysql"]),
     ("lz4_flex::", &["wire"]),
     ("bincode::", &["wire"]),
-    ("ractor::", &["actors", "node.rs"]),
+    ("ractor::", &["actors", "node"]),
     ("clap::", &["cli"]),
     ("ureq::", &["cli"]),
 ];

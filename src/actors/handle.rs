@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use ractor::ActorRef;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,6 +13,7 @@ use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
 use crate::actors::placement::PlacementMsg;
 use crate::actors::ports::Ports;
+use crate::actors::sync_table::{SyncTable, record_bytes};
 use crate::actors::table_keeper::{Change, ChangeError, Changed};
 use crate::actors::table_view::TableView;
 use crate::actors::task_report::TaskReport;
@@ -79,14 +79,25 @@ impl PeerHandle {
     }
 
     /// Gives a record to every live peer; returns how many have it, this one included.
-    pub async fn spread(&self, record: &Arc<JobRecord>) -> usize {
-        let view = self.view();
-        let others = view.facts.iter().filter(|peer| !peer.is_self && peer.is_live());
-        let pushes = others.map(|peer| {
-            let (endpoint, address, record) = (self.me.endpoint.clone(), peer.address, record.clone());
-            async move { timeout(PUSH_TIME_MAX, table_sync::push(&endpoint, address, &[record])).await.is_ok_and(|pushed| pushed.is_ok()) }
-        });
-        1 + join_all(pushes).await.into_iter().filter(|is_taken| *is_taken).count()
+    pub async fn spread(&self, record: &JobRecord) -> usize {
+        let addresses = self.me.membership.live_addresses();
+        let records = [record_bytes(record)];
+        let pushed = table_sync::push(&self.me.endpoint, &addresses, &records);
+        // Who did not answer in time is not counted; the exchange carries it there.
+        let failed = timeout(PUSH_TIME_MAX, pushed).await.map_or(addresses.len(), |failed| failed.len());
+        1 + addresses.len() - failed
+    }
+
+    /// The tasks, for the door that takes subscriptions.
+    #[must_use]
+    pub fn tasks(&self) -> ActorRef<TasksMsg> {
+        self.tasks.clone()
+    }
+
+    /// The table, for the exchange with other peers.
+    #[must_use]
+    pub fn sync_table(&self) -> SyncTable {
+        SyncTable::new(self.table.clone(), self.job_table.clone())
     }
 
     /// Asks the owner of a job what it knows; None when it does not answer or never ran it.

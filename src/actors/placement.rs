@@ -1,1 +1,256 @@
-//! Feeds nomination and runs its effects.
+//! Feeds nomination, one state per living job, and runs its effects. Decides nothing itself.
+//!
+//! Fed by the job table and gossip (watches, looked at on change and each tick: level-triggered, so no wake-up can be
+//! lost), by `tasks` (fence won, task ended) and by pings. Feeds `tasks` and the job table. Idle jobs cost nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::actors::cluster_view::ClusterView;
+use crate::actors::job_table::JobTableMsg;
+use crate::actors::me::Me;
+use crate::actors::nominee::Nominee;
+use crate::actors::ping;
+use crate::actors::ports::Ports;
+use crate::actors::table_keeper::Change;
+use crate::actors::table_view::TableView;
+use crate::actors::tasks_msg::TasksMsg;
+use crate::core::disposition::Disposition;
+use crate::core::ids::{Epoch, JobId, JobName, NodeId};
+use crate::core::job_record::HoldKind;
+use crate::core::job_state::ErrorReport;
+use crate::core::nomination::{Effect, Event, TICK};
+
+/// What placement is told.
+pub enum PlacementMsg {
+    /// From itself: time passes.
+    Tick,
+    /// From its watcher: the roster, the table or the lateness of gossip changed.
+    Look,
+    /// From `tasks`: the fence was won.
+    Acquired {
+        /// The job.
+        job: JobId,
+        /// The epoch now held.
+        epoch: Epoch,
+    },
+    /// From `tasks`: the sink ended; None: in good order.
+    Ended {
+        /// The job.
+        job: JobId,
+        /// What it means.
+        disposition: Option<Disposition>,
+        /// For people.
+        report: Option<ErrorReport>,
+    },
+    /// From a ping: the owner lives.
+    OwnerAnswered {
+        /// The job.
+        job: JobId,
+    },
+    /// From `handle`: why the job does not run here. Answered at once.
+    Reason {
+        /// The job.
+        job: JobName,
+        /// Gets the words.
+        reply: RpcReplyPort<Option<String>>,
+    },
+}
+
+/// What it is started with.
+pub struct PlacementArgs {
+    /// Who this peer is.
+    pub me: Me,
+    /// Time and randomness.
+    pub ports: Ports,
+    /// The job table.
+    pub table: watch::Receiver<Arc<TableView>>,
+    /// Who runs tasks.
+    pub tasks: ActorRef<TasksMsg>,
+    /// Where failures are recorded.
+    pub job_table: ActorRef<JobTableMsg>,
+}
+
+/// State of the actor.
+pub struct PlacementState {
+    args: PlacementArgs,
+    nominees: BTreeMap<JobId, Nominee>,
+    heard: BTreeMap<NodeId, u64>,
+    late_times: u64,
+    stop: CancellationToken,
+}
+
+/// The actor.
+pub struct Placement;
+
+impl PlacementState {
+    fn tick(&mut self, myself: &ActorRef<PlacementMsg>) {
+        self.look(myself);
+        let heard = self.me().membership.heard();
+        let news: Vec<NodeId> = heard.iter().filter(|(id, times)| self.heard.get(*id) != Some(*times)).map(|(id, _)| id.clone()).collect();
+        self.heard = BTreeMap::clone(&heard);
+        for job in self.jobs_at_work() {
+            for id in &news {
+                self.step(&job, Event::HeardPeer(id.clone()), myself);
+            }
+            self.step(&job, Event::Tick, myself);
+        }
+    }
+
+    /// Brings every nominee up to date with the table, the roster and the lateness of gossip.
+    fn look(&mut self, myself: &ActorRef<PlacementMsg>) {
+        let late = *self.me().membership.late().borrow();
+        let is_late = late.times != self.late_times;
+        self.late_times = late.times;
+        let table = self.args.table.borrow().clone();
+        for record in table.records().filter(|record| record.is_alive()) {
+            let id = JobId { name: record.name.clone(), inc: record.inc };
+            let node = &self.args.me.node;
+            self.nominees.entry(id).or_insert_with(|| Nominee::new(node.clone())).update(record);
+        }
+        let view = ClusterView::of(&self.me().membership);
+        for id in self.nominees.keys().cloned().collect::<Vec<_>>() {
+            let is_alive = table.get(&id.name).is_some_and(|record| record.is_alive() && record.inc == id.inc);
+            let nominee = self.nominees.get_mut(&id).expect("listed above");
+            if !is_alive {
+                nominee.forget();
+            }
+            let mut events = nominee.news(&id, &view);
+            if is_late && nominee.is_at_work() {
+                events.push(Event::GossipLate { late_ms: late.late_ms });
+            }
+            for event in events {
+                self.step(&id, event, myself);
+            }
+            self.drop_when_over(&id, is_alive);
+        }
+    }
+
+    /// Ends a purged job: the peer that owned it last also cleans its target.
+    fn drop_when_over(&mut self, id: &JobId, is_alive: bool) {
+        let is_over = !is_alive && self.nominees.get(id).is_some_and(|nominee| !nominee.state.is_active());
+        let Some(nominee) = is_over.then(|| self.nominees.remove(id)).flatten() else { return };
+        if let Some(spec) = nominee.spec_to_clean(&self.args.me.node) {
+            self.tell_tasks(TasksMsg::CleanTarget { job: id.clone(), sink: Box::new(spec.sink) });
+        }
+    }
+
+    fn step(&mut self, id: &JobId, event: Event, myself: &ActorRef<PlacementMsg>) {
+        let (now, random) = (self.args.ports.clock.now(), (self.args.ports.random)());
+        let Some(nominee) = self.nominees.get_mut(id) else { return };
+        for effect in nominee.step(event, now, random) {
+            self.run(id, effect, myself);
+        }
+    }
+
+    fn run(&mut self, id: &JobId, effect: Effect, myself: &ActorRef<PlacementMsg>) {
+        debug!(job = %id, ?effect, "nomination decided");
+        let Some(nominee) = self.nominees.get_mut(id) else { return };
+        match effect {
+            Effect::StartSink { above } => match nominee.start(id, above) {
+                Some(start) => self.tell_tasks(TasksMsg::StartSink(Box::new(start))),
+                None => self.ended(id, Some(Disposition::Fatal), "the job is not readable by this version", myself),
+            },
+            Effect::StopSink => self.tell_tasks(TasksMsg::StopSink { job: id.name.clone(), reason: nominee.reason().to_owned() }),
+            Effect::ReleaseClaim => self.tell_tasks(TasksMsg::ReleaseClaim { job: id.clone() }),
+            Effect::PublishReason(text) => nominee.tell(text),
+            Effect::MarkFailed(text) => self.mark_failed(id, text),
+            Effect::PingOwner(owner) => {
+                let (me, job, myself) = (self.me().clone(), id.clone(), myself.clone());
+                ping::spawn(me, owner, &self.stop, move || drop(myself.cast(PlacementMsg::OwnerAnswered { job })));
+            }
+        }
+    }
+
+    fn ended(&mut self, id: &JobId, disposition: Option<Disposition>, text: &str, myself: &ActorRef<PlacementMsg>) {
+        let disposition = disposition.unwrap_or(Disposition::Retry);
+        self.step(id, Event::TaskEnded(disposition, text.to_owned()), myself);
+        self.look(myself);
+    }
+
+    fn mark_failed(&self, id: &JobId, text: String) {
+        info!(job = %id, reason = %text, "job failed and waits for a person");
+        let change = Change::Hold(HoldKind::Failed, text);
+        let msg = JobTableMsg::Change { name: id.name.clone(), change, author: self.me().name.clone(), reply: None };
+        // A dead job table ends the peer.
+        let _ = self.args.job_table.cast(msg);
+    }
+
+    fn tell_tasks(&self, msg: TasksMsg) {
+        // A dead tasks actor ends the peer.
+        let _ = self.args.tasks.cast(msg);
+    }
+
+    fn jobs_at_work(&self) -> Vec<JobId> {
+        self.nominees.iter().filter(|(_, nominee)| nominee.is_at_work()).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn reason(&self, name: &JobName) -> Option<String> {
+        let nominee = self.nominees.iter().rev().find(|(id, _)| id.name == *name).map(|(_, nominee)| nominee)?;
+        Some(nominee.reason().to_owned()).filter(|reason| !reason.is_empty())
+    }
+
+    fn me(&self) -> &Me {
+        &self.args.me
+    }
+}
+
+impl Drop for PlacementState {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Wakes the actor on every change it looks at.
+async fn watch_changes(me: Me, mut table: watch::Receiver<Arc<TableView>>, actor: ActorRef<PlacementMsg>, stop: CancellationToken) {
+    let (mut roster, mut late) = (me.membership.roster(), me.membership.late());
+    loop {
+        let is_changed = tokio::select! {
+            () = stop.cancelled() => false,
+            changed = table.changed() => changed.is_ok(),
+            changed = roster.changed() => changed.is_ok(),
+            changed = late.changed() => changed.is_ok(),
+        };
+        if !is_changed || actor.cast(PlacementMsg::Look).is_err() {
+            return;
+        }
+    }
+}
+
+/// An error as nomination and the failed hold carry it.
+fn words(report: Option<&ErrorReport>) -> String {
+    report.map_or_else(String::new, |report| {
+        let fix = if report.fix.is_empty() { String::new() } else { format!("; {}", report.fix) };
+        format!("{} {}{fix}", report.code, report.text)
+    })
+}
+
+impl Actor for Placement {
+    type Msg = PlacementMsg;
+    type State = PlacementState;
+    type Arguments = PlacementArgs;
+
+    async fn pre_start(&self, myself: ActorRef<PlacementMsg>, args: PlacementArgs) -> Result<PlacementState, ActorProcessingErr> {
+        let stop = CancellationToken::new();
+        tokio::spawn(watch_changes(args.me.clone(), args.table.clone(), myself.clone(), stop.clone()));
+        myself.send_interval(TICK, || PlacementMsg::Tick);
+        Ok(PlacementState { args, nominees: BTreeMap::new(), heard: BTreeMap::new(), late_times: 0, stop })
+    }
+
+    async fn handle(&self, myself: ActorRef<PlacementMsg>, msg: PlacementMsg, state: &mut PlacementState) -> Result<(), ActorProcessingErr> {
+        match msg {
+            PlacementMsg::Tick => state.tick(&myself),
+            PlacementMsg::Look => state.look(&myself),
+            PlacementMsg::Acquired { job, epoch } => state.step(&job, Event::AcquireWon(epoch), &myself),
+            PlacementMsg::Ended { job, disposition, report } => state.ended(&job, disposition, &words(report.as_ref()), &myself),
+            PlacementMsg::OwnerAnswered { job } => state.step(&job, Event::SignOfOwner, &myself),
+            PlacementMsg::Reason { job, reply } => drop(reply.send(state.reason(&job))),
+        }
+        Ok(())
+    }
+}

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::core::ids::NodeId;
 use crate::core::job_spec::JobSpec;
 use crate::core::member::{Roster, find};
-use crate::core::placement::{Task, rank_avoiding};
+use crate::core::placement::{Circumstances, Task, rank_with};
 use crate::flow::sink_flow::{ChooseSource, SourcePeer};
 
 /// Returns the choice for one job: best eligible peer, the avoided ones last.
@@ -17,7 +17,7 @@ use crate::flow::sink_flow::{ChooseSource, SourcePeer};
 pub fn source_chooser(spec: JobSpec, roster: watch::Receiver<Arc<Roster>>) -> ChooseSource {
     Arc::new(move |avoid: &[NodeId]| {
         let roster = roster.borrow().clone();
-        let ranking = rank_avoiding(&spec, Task::Source, &roster, avoid);
+        let ranking = rank_with(&spec, Task::Source, &roster, Circumstances { avoid, running: None });
         ranking.eligible.iter().find_map(|(id, _)| {
             let member = find(&roster, id)?;
             let address = member.peer_addr.parse().ok()?;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::actors::job_table::JobTableMsg;
@@ -23,16 +25,21 @@ use crate::actors::task_report::{ERRORS_MAX, TaskBrief, TaskReport};
 use crate::core::disposition::Disposition;
 use crate::core::ids::{JobId, JobName};
 use crate::core::job_record::Claim;
+use crate::core::job_spec::SinkSpec;
 use crate::core::job_state::{ErrorReport, Phase, SinkStatus};
 use crate::core::member::TaskCounts;
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::{SinkArgs, SinkEvent};
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
+use crate::mysql::target::purge::purge;
 use crate::gossip::keys::{Fact, TaskFact, TaskKind};
 
 /// How often gossip hears of the tasks. Trades freshness of `peer jobs` on other peers against gossip bytes.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a target may take to forget a purged job.
+const CLEAN_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Events of a sink flow that were not handled yet: it makes a handful per start.
 const SINK_EVENTS_MAX: usize = 16;
@@ -72,6 +79,7 @@ pub struct TasksState {
     sources: BTreeMap<JobName, Source>,
     told_counts: TaskCounts,
     stopping: Option<RpcReplyPort<()>>,
+    cleaning: TaskTracker,
 }
 
 /// The actor.
@@ -81,7 +89,8 @@ impl TasksState {
     async fn start_sink(&mut self, start: StartSink, myself: &ActorRef<TasksMsg>) -> Result<(), ActorProcessingErr> {
         let name = start.job.name.clone();
         if self.stopping.is_some() || self.sinks.get(&name).is_some_and(|sink| sink.actor.is_some()) {
-            warn!(job = %start.job, "sink was not started: one runs already or the peer is stopping");
+            let report = FlowError::died("another sink of the job is still ending here").report(self.me.clock.wall_text());
+            self.tell_placement(PlacementMsg::Ended { job: start.job, disposition: Some(Disposition::Retry), report: Some(report) });
             return Ok(());
         }
         let (status_in, status) = watch::channel(SinkStatus::default());
@@ -148,7 +157,7 @@ impl TasksState {
         let Some(sink) = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job) else { return };
         let claim = match event {
             SinkEvent::Acquired { epoch, target_uuid } => {
-                self.tell_placement(PlacementMsg::Acquired { job: job.name.clone(), epoch });
+                self.tell_placement(PlacementMsg::Acquired { job: job.clone(), epoch });
                 let sink = self.sinks.get_mut(&job.name).expect("found above");
                 sink.claim.insert(self.me.claim(&sink.start, epoch, target_uuid)).clone()
             }
@@ -180,12 +189,20 @@ impl TasksState {
             }
             sink.errors.push_back(report);
         }
-        // Whatever ended it, nothing of this peer writes any more: others need not wait.
-        if let Some(claim) = sink.claim.take().filter(|_| disposition != Some(Disposition::Superseded)) {
-            self.claim(&job.name, Claim { is_released: true, ..claim });
+        // After an error the claim stays: this peer tries again first, until nomination gives it up.
+        if disposition.is_none() {
+            self.release_claim(job);
         }
         self.tell_placement(PlacementMsg::Ended { job: job.clone(), disposition, report });
         self.answer_when_stopped();
+    }
+
+    /// Nothing of this peer writes for the job any more: others need not wait.
+    fn release_claim(&mut self, job: &JobId) {
+        let sink = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job);
+        if let Some(claim) = sink.and_then(|sink| sink.claim.take()) {
+            self.claim(&job.name, Claim { is_released: true, ..claim });
+        }
     }
 
     fn source_ended(&mut self, subscription: &SubscriptionId, result: &Result<(), FlowError>) {
@@ -197,6 +214,19 @@ impl TasksState {
             Err(error) => warn!(job = %subscription.job, error = %error, "source task ended, its sink decides what follows"),
         }
         self.answer_when_stopped();
+    }
+
+    /// Forgets a purged job's progress in its target. A target out of reach keeps rows that no later incarnation sees.
+    fn clean_target(&mut self, job: JobId, sink: SinkSpec) {
+        self.sinks.remove(&job.name);
+        let done = async move {
+            match timeout(CLEAN_TIME_MAX, purge(&sink, &job)).await {
+                Ok(Ok(())) => info!(job = %job, "progress was removed from the target"),
+                Ok(Err(error)) => warn!(job = %job, %error, "progress stays in the target"),
+                Err(_) => warn!(job = %job, "progress stays in the target: it did not answer"),
+            }
+        };
+        self.cleaning.spawn(done);
     }
 
     fn claim(&self, job: &JobName, claim: Claim) {
@@ -300,6 +330,7 @@ impl Actor for Tasks {
             sources: BTreeMap::new(),
             told_counts: TaskCounts::default(),
             stopping: None,
+            cleaning: TaskTracker::new(),
         })
     }
 
@@ -308,6 +339,8 @@ impl Actor for Tasks {
             TasksMsg::Placement(placement) => state.placement = Some(placement),
             TasksMsg::StartSink(start) => state.start_sink(*start, &myself).await?,
             TasksMsg::StopSink { job, reason } => state.stop_sink(&job, &reason),
+            TasksMsg::ReleaseClaim { job } => state.release_claim(&job),
+            TasksMsg::CleanTarget { job, sink } => state.clean_target(job, *sink),
             TasksMsg::Subscribe { subscription, flow, status } => state.subscribe(subscription, *flow, status, &myself).await?,
             TasksMsg::SinkEvent { job, event } => state.sink_event(&job, event),
             TasksMsg::SinkEnded { job, result } => state.sink_ended(&job, result),

@@ -56,6 +56,18 @@ pub enum TasksMsg {
         /// For the log.
         reason: String,
     },
+    /// From `placement`: others may take the job at once.
+    ReleaseClaim {
+        /// The job.
+        job: JobId,
+    },
+    /// From `placement`: a purged job that ran here last; its progress in the target goes.
+    CleanTarget {
+        /// The job.
+        job: JobId,
+        /// Its target.
+        sink: Box<SinkSpec>,
+    },
     /// From `incoming`: a sink of another peer (or this one) wants changes.
     Subscribe {
         /// Which subscription.

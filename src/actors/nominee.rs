@@ -1,0 +1,145 @@
+//! One job as placement holds it: its nomination state, and what of the table and the roster nomination was told.
+//!
+//! Turns records and rosters into events, and only into those that are news. Used by `placement` alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::actors::cluster_view::ClusterView;
+use crate::actors::tasks_msg::StartSink;
+use crate::core::ids::{Epoch, JobId, NodeId};
+use crate::core::job_merge::{Effective, RunSpec, effective};
+use crate::core::job_record::JobRecord;
+use crate::core::job_spec::JobSpec;
+use crate::core::member::Roster;
+use crate::core::nomination::{self, Effect, Event, State};
+use crate::core::placement::{Circumstances, Task, rank_with};
+use crate::core::stable_hash::hash64;
+
+/// One living job.
+pub struct Nominee {
+    /// Nomination's state.
+    pub state: State,
+    node: NodeId,
+    record: Option<Arc<JobRecord>>,
+    run: Option<RunSpec>,
+    spec: Option<JobSpec>,
+    /// Something of the record was not told yet.
+    is_changed: bool,
+    /// The roster and claim owner nomination was told of last.
+    told: Option<(Arc<Roster>, Option<NodeId>)>,
+    reason: String,
+}
+
+impl Nominee {
+    /// A job nothing is known of yet.
+    #[must_use]
+    pub fn new(node: NodeId) -> Self {
+        let state = State::new(node.clone());
+        Self { state, node, record: None, run: None, spec: None, is_changed: false, told: None, reason: String::new() }
+    }
+
+    /// Takes the record as the table has it now.
+    pub fn update(&mut self, record: &Arc<JobRecord>) {
+        if self.record.as_ref().is_some_and(|known| Arc::ptr_eq(known, record)) {
+            return;
+        }
+        self.run = match effective(record) {
+            Effective::Run(run) => Some(run),
+            Effective::Held(_) | Effective::Absent => None,
+        };
+        if let Some(run) = &self.run {
+            self.spec = run.job_spec().ok();
+        }
+        self.record = Some(record.clone());
+        self.is_changed = true;
+    }
+
+    /// The job was purged or has a newer incarnation.
+    pub fn forget(&mut self) {
+        self.is_changed |= self.run.take().is_some();
+    }
+
+    /// Something may still happen to it without the table changing.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.run.is_some() || self.state.is_active()
+    }
+
+    /// Events for what changed since the last call.
+    pub fn news(&mut self, id: &JobId, view: &ClusterView) -> Vec<Event> {
+        let mut events = Vec::new();
+        let claim = self.record.as_ref().and_then(|record| record.claim.clone());
+        if std::mem::take(&mut self.is_changed) {
+            events.extend(claim.clone().map(Event::ClaimSeen));
+            events.push(Event::JobChanged { runs: self.run.is_some() && self.spec.is_some(), revision: self.revision(id) });
+        }
+        if !self.is_at_work() {
+            return events;
+        }
+        let owner = claim.map(|claim| claim.owner);
+        let told = (view.roster.clone(), owner.clone());
+        if self.told.as_ref().is_some_and(|(roster, known)| Arc::ptr_eq(roster, &told.0) && *known == owner) {
+            return events;
+        }
+        self.told = Some(told);
+        let is_owner_alive = view.roster.iter().any(|member| Some(&member.id) == owner.as_ref() && member.is_live());
+        let live = view.roster.iter().filter(|member| member.is_live() && !member.is_self).map(|member| member.id.clone()).collect();
+        // The rank goes first: a claim or a job change is decided with the roster of the moment.
+        events.insert(0, Event::RosterChanged { rank: self.rank(&view.roster), is_owner_alive, live });
+        events
+    }
+
+    fn rank(&self, roster: &Roster) -> Option<u32> {
+        let running = self.state.is_active().then_some(&self.node);
+        rank_with(self.spec.as_ref()?, Task::Sink, roster, Circumstances { avoid: &[], running }).rank_of(&self.node)
+    }
+
+    /// Changes whenever the sink must start anew.
+    fn revision(&self, id: &JobId) -> u64 {
+        let restart = self.record.as_ref().map_or(0, |record| record.restart);
+        let dot = self.run.as_ref().map(|run| run.dot.to_string()).unwrap_or_default();
+        hash64(&[id.to_string().as_bytes(), dot.as_bytes(), &restart.to_be_bytes()])
+    }
+
+    /// One step of nomination.
+    pub fn step(&mut self, event: Event, now: Duration, random: u64) -> Vec<Effect> {
+        if matches!(event, Event::AcquireWon(_)) {
+            self.reason.clear();
+        }
+        let (next, effects) = nomination::step(&self.state, event, now, random);
+        self.state = next;
+        effects
+    }
+
+    /// What `tasks` needs to start the sink; None when the job is not readable.
+    #[must_use]
+    pub fn start(&self, id: &JobId, above: Epoch) -> Option<StartSink> {
+        let (record, run) = (self.record.as_ref()?, self.run.as_ref()?);
+        Some(StartSink {
+            job: id.clone(),
+            spec: self.spec.clone()?,
+            dot: run.dot.clone(),
+            life: record.life().clone(),
+            epoch_seen: above,
+        })
+    }
+
+    /// The spec whose target this peer must clean after a purge: it owned the job last.
+    #[must_use]
+    pub fn spec_to_clean(self, node: &NodeId) -> Option<JobSpec> {
+        let owner = self.record.as_ref()?.claim.as_ref().map(|claim| &claim.owner);
+        if owner == Some(node) { self.spec } else { None }
+    }
+
+    /// Why it does not run, in words; empty when there is nothing to say.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Takes nomination's word.
+    pub fn tell(&mut self, reason: String) {
+        self.reason = reason;
+    }
+}
