@@ -221,7 +221,7 @@ impl TasksState {
         self.sinks.remove(&job.name);
         let done = async move {
             match timeout(CLEAN_TIME_MAX, purge(&sink, &job)).await {
-                Ok(Ok(())) => info!(job = %job, "progress was removed from the target"),
+                Ok(Ok(_)) => info!(job = %job, "progress was removed from the target"),
                 Ok(Err(error)) => warn!(job = %job, %error, "progress stays in the target"),
                 Err(_) => warn!(job = %job, "progress stays in the target: it did not answer"),
             }

@@ -8,7 +8,7 @@ use crate::admin::views::{ErrorView, HistoryView, HoldView, JobPhase, PlacementV
 use crate::core::job_merge::Effective;
 use crate::core::job_spec::DatabaseSpec;
 use crate::core::member::name_of;
-use crate::core::placement::Task;
+use crate::core::placement::{Outcome, Task, Verdict};
 
 /// Puts the whole screen together. `reason` is placement's word on why nothing runs.
 #[must_use]
@@ -57,12 +57,15 @@ fn reason_of(seen: &Seen<'_>, placement: Option<String>, state: JobPhase) -> Opt
 
 fn placement(seen: &Seen<'_>, word: &str, task: Task) -> Vec<PlacementView> {
     let Some(ranking) = seen.ranking(task) else { return Vec::new() };
-    let line = |verdict: crate::core::placement::Verdict| PlacementView {
-        task: word.to_owned(),
-        peer: name_of(&seen.view.roster, &verdict.peer),
-        verdict: verdict.verdict,
-        rule: verdict.rule,
-        score: verdict.score,
+    let line = |verdict: Verdict| {
+        let is_candidate = matches!(verdict.verdict, Outcome::Eligible | Outcome::Avoided);
+        PlacementView {
+            task: word.to_owned(),
+            peer: verdict.name,
+            verdict: verdict.verdict.as_str().to_owned(),
+            rule: (!verdict.rule.is_empty()).then_some(verdict.rule),
+            score: is_candidate.then_some(verdict.score as f64),
+        }
     };
     ranking.verdicts.into_iter().map(line).collect()
 }

@@ -10,13 +10,13 @@ use crate::actors::table_keeper::{Change, ChangeError};
 use crate::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
 use crate::admin::job_lines::{Seen, job_line};
 use crate::admin::job_status::status_view;
-use crate::admin::refusal::{FaultView, Refusal, RefusalKind};
+use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::{
     ChangeView, Desired, HealthView, JobsView, MemberStanding, MemberView, MembersView, StatusView, SubmitResult, SubmitView,
     TaskCountsView, VersionView,
 };
 use crate::config::job::parse_job;
-use crate::core::fault::{Fault, Faults};
+use crate::core::fault::Fault;
 use crate::core::ids::JobName;
 use crate::core::job_operations::OperationError;
 use crate::core::job_record::{HoldKind as RecordHold, JobRecord};
@@ -49,7 +49,7 @@ impl Live {
     }
 
     async fn submit_job(&self, request: SubmitRequest) -> Result<SubmitView, Refusal> {
-        let spec = parse_job(&request.text).map_err(|faults| invalid(&faults))?;
+        let spec = parse_job(&request.text).map_err(Refusal::invalid)?;
         let json = serde_json::to_value(&spec).expect("a spec has only text keys");
         let change = Change::Submit {
             spec: json,
@@ -217,16 +217,8 @@ fn exists_or(spec: &JobSpec, old: Option<&JobRecord>, error: ChangeError) -> Ref
     ))
 }
 
-fn view_of(fault: Fault) -> FaultView {
-    FaultView { code: fault.code, what: fault.object, found: fault.found, expected: fault.expected, fix: fault.fix }
-}
-
 fn exists(fault: Fault) -> Refusal {
-    Refusal::one(RefusalKind::Exists, view_of(fault))
-}
-
-fn invalid(faults: &Faults) -> Refusal {
-    Refusal::many(RefusalKind::Invalid, faults.0.iter().cloned().map(view_of).collect())
+    Refusal::new(RefusalKind::Exists, fault)
 }
 
 fn refusal(name: &str, error: ChangeError) -> Refusal {
@@ -239,7 +231,7 @@ fn refusal(name: &str, error: ChangeError) -> Refusal {
             "the version that was read",
             format!("read `peer status {name}` and submit again"),
         )),
-        ChangeError::Store(error) => Refusal::one(RefusalKind::NotReady, view_of(error.fault())),
+        ChangeError::Store(error) => Refusal::new(RefusalKind::NotReady, error.fault()),
         ChangeError::Busy => Refusal::not_ready("job table", "too many changes are waiting for the disk"),
     }
 }
