@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,27 +58,38 @@ pub fn run(options: NodeOptions) -> Result<(), Failure> {
     start_log()?;
     let config = parts::read_config(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::local("runtime", &error.to_string(), "threads for the peer", "free some resources"))?;
+    let runtime =
+        runtime.map_err(|error| Failure::local("runtime", &error.to_string(), "threads for the peer", "free some resources"))?;
     runtime.block_on(run_config(config, &options.mode))
 }
 
 fn start_log() -> Result<(), Failure> {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    let refused = |error: log::LogError| Failure::local("PEER_LOG", &error.to_string(), "a filter such as `info`", "correct or unset it");
+    let refused = |error: log::LogError| {
+        Failure::local(
+            "PEER_LOG",
+            &error.to_string(),
+            "a filter such as `info`",
+            "correct or unset it",
+        )
+    };
     let format = LogFormat::parse(&variable("PEER_LOG_FORMAT")).map_err(refused)?;
     log::init(Some(&variable("PEER_LOG")), format).map_err(refused)
 }
 
 fn ports() -> Ports {
-    Ports { clock: Clock::new(SystemTime::now), random: Arc::new(rand::random::<u64>) }
+    Ports {
+        clock: Clock::new(SystemTime::now),
+        random: Arc::new(rand::random::<u64>),
+    }
 }
 
 async fn run_config(config: Config, mode: &Mode) -> Result<(), Failure> {
     let ports = ports();
-    let metrics = Metrics::install().map_err(|error| Failure::local("metrics", &error.to_string(), "one recorder", "report this"))?;
-    let (_rate, link_rate) = watch::channel(config.link_rate_bytes);
+    let metrics =
+        Metrics::install().map_err(|error| Failure::local("metrics", &error.to_string(), "one recorder", "report this"))?;
     let doors = Doors::bind(&config).await?;
-    let parts = Parts::start(&config, mode, &doors, &ports, link_rate).await?;
+    let parts = Parts::start(&config, mode, &doors, &ports).await?;
     if let Mode::Join { .. } = mode {
         let joined = joining::await_member(&parts.me.endpoint, &config.seeds).await;
         joined.map_err(|error| Failure::new(crate::cli::failure::EXIT_FAILED, error.fault()))?;
@@ -88,7 +98,10 @@ async fn run_config(config: Config, mode: &Mode) -> Result<(), Failure> {
     let run_file = doors.run_file(&parts);
     doors.serve(&parts, metrics, &stop, &served).await?;
     write_run_file(&config, &run_file)?;
-    eprintln!("peer {} ready peer={} admin={} http={}", config.name, run_file.peer, run_file.admin, run_file.http);
+    eprintln!(
+        "peer {} ready peer={} admin={} http={}",
+        config.name, run_file.peer, run_file.admin, run_file.http
+    );
 
     let outcome = until_told(&parts).await;
     leave(parts, &config, stop, served).await;
@@ -96,7 +109,9 @@ async fn run_config(config: Config, mode: &Mode) -> Result<(), Failure> {
 }
 
 fn write_run_file(config: &Config, run_file: &RunFile) -> Result<(), Failure> {
-    run_file.write(&config.data_dir).map_err(|error| Failure::new(crate::cli::failure::EXIT_FAILED, error.fault()))
+    run_file
+        .write(&config.data_dir)
+        .map_err(|error| Failure::new(crate::cli::failure::EXIT_FAILED, error.fault()))
 }
 
 /// Waits for SIGTERM or SIGINT, or for the root actor to die.

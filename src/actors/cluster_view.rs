@@ -19,6 +19,9 @@ impl ClusterView {
     /// What gossip shows now.
     #[must_use]
     pub fn of(membership: &Membership) -> Self {
-        Self { roster: membership.roster().borrow().clone(), facts: membership.facts().borrow().clone() }
+        Self {
+            roster: membership.roster().borrow().clone(),
+            facts: membership.facts().borrow().clone(),
+        }
     }
 }

@@ -42,9 +42,16 @@ impl FlowGuard {
                     flow.await
                 }
             };
-            ended(joined.unwrap_or_else(|error| Err(FlowError::from_join(&error))));
+            ended(joined.unwrap_or_else(|error| {
+                Err(FlowError::Died {
+                    reason: error.to_string(),
+                })
+            }));
         });
-        Self { stop, tasks: [flow_abort, watcher.abort_handle()] }
+        Self {
+            stop,
+            tasks: [flow_abort, watcher.abort_handle()],
+        }
     }
 
     /// Asks the flow to end in good order; `ended` hears of it at most [`STOP_TIME_MAX`] later.

@@ -9,6 +9,7 @@ use ractor::ActorRef;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::actors::cluster_view::ClusterView;
 use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
 use crate::actors::placement::PlacementMsg;
@@ -21,7 +22,6 @@ use crate::actors::tasks_msg::TasksMsg;
 use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_record::JobRecord;
 use crate::gossip::table_sync;
-use crate::actors::cluster_view::ClusterView;
 use crate::wire::message::{Request, Response, StreamKind};
 
 /// How long a durable change may take before the caller is told to ask again.
@@ -69,7 +69,12 @@ impl PeerHandle {
     pub async fn change(&self, name: &JobName, change: Change) -> Changed {
         let author = self.me.name.clone();
         let asked = self.job_table.call(
-            |reply| JobTableMsg::Change { name: name.clone(), change, author, reply: Some(reply) },
+            |reply| JobTableMsg::Change {
+                name: name.clone(),
+                change,
+                author,
+                reply: Some(reply),
+            },
             Some(CHANGE_TIME_MAX),
         );
         match asked.await {
@@ -84,7 +89,9 @@ impl PeerHandle {
         let records = [record_bytes(record)];
         let pushed = table_sync::push(&self.me.endpoint, &addresses, &records);
         // Who did not answer in time is not counted; the exchange carries it there.
-        let failed = timeout(PUSH_TIME_MAX, pushed).await.map_or(addresses.len(), |failed| failed.len());
+        let failed = timeout(PUSH_TIME_MAX, pushed)
+            .await
+            .map_or(addresses.len(), |failed| failed.len());
         1 + addresses.len() - failed
     }
 
@@ -105,7 +112,12 @@ impl PeerHandle {
         if *owner == self.me.node {
             return local_report(&self.tasks, job).await;
         }
-        let address = self.view().facts.iter().find(|peer| peer.id == *owner && peer.is_live())?.address;
+        let address = self
+            .view()
+            .facts
+            .iter()
+            .find(|peer| peer.id == *owner && peer.is_live())?
+            .address;
         let asked = async {
             let mut stream = self.me.endpoint.open(address, StreamKind::Control).await.ok()?;
             stream.send(&Request::Status { job: job.clone() }).await.ok()?;
@@ -119,7 +131,10 @@ impl PeerHandle {
 
     /// Why this peer does or does not try to own the job, in words; None when there is nothing to say.
     pub async fn reason(&self, job: &JobName) -> Option<String> {
-        let asked = self.placement.call(|reply| PlacementMsg::Reason { job: job.clone(), reply }, Some(REPORT_TIME_MAX));
+        let asked = self.placement.call(
+            |reply| PlacementMsg::Reason { job: job.clone(), reply },
+            Some(REPORT_TIME_MAX),
+        );
         match asked.await {
             Ok(ractor::rpc::CallResult::Success(reason)) => reason,
             _ => None,

@@ -19,13 +19,15 @@ use crate::actors::sync_table::SyncTable;
 use crate::actors::task_report::TaskReport;
 use crate::actors::tasks_msg::{SubscriptionId, TasksMsg};
 use crate::core::fault::Fault;
-use crate::core::ids::JobId;
+use crate::core::ids::{JobId, NodeId};
 use crate::core::job_spec::JobSpec;
+use crate::core::member::find;
 use crate::core::progress::Progress;
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
 use crate::gossip::table_sync;
 use crate::transport::endpoint::{Incoming, IncomingStream};
+use crate::transport::rate_limit::RateLimit;
 use crate::transport::stream::Stream;
 use crate::wire::message::{Request, Response, StreamKind, Subscribe};
 
@@ -109,22 +111,43 @@ async fn subscribe(mut stream: Stream, doors: &Doors) {
         (Ok(spec), Ok(progress)) => (spec, progress),
         (Err(error), _) | (_, Err(error)) => return warn!(%peer, %error, "subscription was not readable"),
     };
-    let subscription =
-        SubscriptionId { inc: request.inc, epoch: request.epoch, src_epoch: request.src_epoch, job: request.job.clone() };
+    let subscription = SubscriptionId {
+        inc: request.inc,
+        epoch: request.epoch,
+        src_epoch: request.src_epoch,
+        job: request.job.clone(),
+    };
     let (status_in, status) = watch::channel(SourceStatus::default());
+    let clock = doors.me.clock.clone();
     let flow = SourceArgs {
-        job: JobId { name: request.job.clone(), inc: request.inc },
-        cluster_id: doors.me.cluster_id.clone(),
+        job: JobId {
+            name: request.job,
+            inc: request.inc,
+        },
+        rates: rates(&spec, &request.sink, &doors.me),
         spec,
         progress,
-        subscribe: request,
+        window_bytes: request.window_bytes,
+        cluster_id: doors.me.cluster_id.clone(),
         stream,
-        budget_bytes: doors.me.window_bytes(),
-        link_rate: doors.me.link_rate.clone(),
+        budget_bytes: usize::try_from(doors.me.window_bytes()).unwrap_or(usize::MAX),
+        wall: Arc::new(move || clock.wall_text()),
         status: status_in,
     };
     // A dead tasks actor means that the peer is ending.
-    let _ = doors.tasks.cast(TasksMsg::Subscribe { subscription, flow: Box::new(flow), status });
+    let _ = doors.tasks.cast(TasksMsg::Subscribe {
+        subscription,
+        flow: Box::new(flow),
+        status,
+    });
+}
+
+/// The job's own rate, then the one that all jobs to the sink's datacenter share.
+fn rates(spec: &JobSpec, sink: &NodeId, me: &Me) -> Vec<RateLimit> {
+    let roster = me.roster().borrow().clone();
+    let shared = find(&roster, sink).and_then(|member| me.link_rates.to(&member.datacenter));
+    let own = (spec.link.rate_bytes > 0).then(|| RateLimit::new(spec.link.rate_bytes));
+    own.into_iter().chain(shared).collect()
 }
 
 async fn control(mut stream: Stream, doors: &Doors) {
@@ -139,18 +162,28 @@ async fn control(mut stream: Stream, doors: &Doors) {
 async fn answer(request: Request, doors: &Doors) -> Response {
     match request {
         Request::Ping => Response::Pong,
-        Request::Version => Response::Version { version: env!("CARGO_PKG_VERSION").to_owned() },
+        Request::Version => Response::Version {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
         Request::Status { job } => {
             let report: Option<TaskReport> = local_report(&doors.tasks, &job).await;
             match report.as_ref().map(serde_json::to_string) {
                 Some(Ok(json)) => Response::Status { json },
-                _ => Response::Refused { fault_json: no_task(&job.0) },
+                _ => Response::Refused {
+                    fault_json: no_task(&job.0),
+                },
             }
         }
     }
 }
 
 fn no_task(job: &str) -> String {
-    let fault = Fault::new("PEER1701", format!("job {job}"), "no sink of it runs here", "the owner's peer", "ask the job's owner");
+    let fault = Fault::new(
+        "PEER1701",
+        format!("job {job}"),
+        "no sink of it runs here",
+        "the owner's peer",
+        "ask the job's owner",
+    );
     serde_json::to_string(&fault).expect("a fault has only text")
 }

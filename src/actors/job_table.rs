@@ -86,19 +86,43 @@ impl Actor for JobTable {
 
     async fn pre_start(&self, myself: ActorRef<JobTableMsg>, args: JobTableArgs) -> Result<JobTableState, ActorProcessingErr> {
         let (orders, queue) = sync_channel(ORDERS_MAX);
-        let keeper = Keeper { node: args.node, store: args.store, view: args.view, news: args.news };
+        let keeper = Keeper {
+            node: args.node,
+            store: args.store,
+            view: args.view,
+            news: args.news,
+        };
         std::thread::Builder::new().name("job-table".into()).spawn(move || {
             keeper.run(&queue);
             // The actor may be gone already: then nobody has to hear it.
             let _ = myself.cast(JobTableMsg::KeeperEnded);
         })?;
-        Ok(JobTableState { orders, clock: args.clock })
+        Ok(JobTableState {
+            orders,
+            clock: args.clock,
+        })
     }
 
-    async fn handle(&self, myself: ActorRef<JobTableMsg>, msg: JobTableMsg, state: &mut JobTableState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<JobTableMsg>,
+        msg: JobTableMsg,
+        state: &mut JobTableState,
+    ) -> Result<(), ActorProcessingErr> {
         match msg {
-            JobTableMsg::Change { name, change, author, reply } => {
-                state.hand_on(Order::Change { name, change, author, at: state.clock.wall_text(), reply });
+            JobTableMsg::Change {
+                name,
+                change,
+                author,
+                reply,
+            } => {
+                state.hand_on(Order::Change {
+                    name,
+                    change,
+                    author,
+                    at: state.clock.wall_text(),
+                    reply,
+                });
             }
             JobTableMsg::Merge { records, reply } => state.hand_on(Order::Merge { records, reply }),
             JobTableMsg::KeeperEnded => myself.stop(Some("the keeper ended".into())),

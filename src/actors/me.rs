@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::actors::link_rates::LinkRates;
 use crate::actors::ports::Clock;
 use crate::actors::tasks_msg::StartSink;
 use crate::core::ids::{Boot, ClusterId, Epoch, JobName, NodeId, SourceEpoch};
@@ -35,8 +36,8 @@ pub struct Me {
     pub cluster_id: ClusterId,
     /// `limits.memory` in bytes.
     pub memory_bytes: u64,
-    /// `limits.link_rate` in bytes per second, 0 for none.
-    pub link_rate: watch::Receiver<u64>,
+    /// `limits.link_rate`.
+    pub link_rates: LinkRates,
     /// QUIC.
     pub endpoint: Endpoint,
     /// Gossip.

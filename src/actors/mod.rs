@@ -5,6 +5,7 @@ pub mod flow_guard;
 pub mod handle;
 pub mod incoming;
 pub mod job_table;
+pub mod link_rates;
 pub mod me;
 pub mod nominee;
 pub mod peer;

@@ -36,7 +36,16 @@ impl Nominee {
     #[must_use]
     pub fn new(node: NodeId) -> Self {
         let state = State::new(node.clone());
-        Self { state, node, record: None, run: None, spec: None, is_changed: false, told: None, reason: String::new() }
+        Self {
+            state,
+            node,
+            record: None,
+            run: None,
+            spec: None,
+            is_changed: false,
+            told: None,
+            reason: String::new(),
+        }
     }
 
     /// Takes the record as the table has it now.
@@ -72,21 +81,43 @@ impl Nominee {
         let claim = self.record.as_ref().and_then(|record| record.claim.clone());
         if std::mem::take(&mut self.is_changed) {
             events.extend(claim.clone().map(Event::ClaimSeen));
-            events.push(Event::JobChanged { runs: self.run.is_some() && self.spec.is_some(), revision: self.revision(id) });
+            events.push(Event::JobChanged {
+                runs: self.run.is_some() && self.spec.is_some(),
+                revision: self.revision(id),
+            });
         }
         if !self.is_at_work() {
             return events;
         }
         let owner = claim.map(|claim| claim.owner);
         let told = (view.roster.clone(), owner.clone());
-        if self.told.as_ref().is_some_and(|(roster, known)| Arc::ptr_eq(roster, &told.0) && *known == owner) {
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|(roster, known)| Arc::ptr_eq(roster, &told.0) && *known == owner)
+        {
             return events;
         }
         self.told = Some(told);
-        let is_owner_alive = view.roster.iter().any(|member| Some(&member.id) == owner.as_ref() && member.is_live());
-        let live = view.roster.iter().filter(|member| member.is_live() && !member.is_self).map(|member| member.id.clone()).collect();
+        let is_owner_alive = view
+            .roster
+            .iter()
+            .any(|member| Some(&member.id) == owner.as_ref() && member.is_live());
+        let live = view
+            .roster
+            .iter()
+            .filter(|member| member.is_live() && !member.is_self)
+            .map(|member| member.id.clone())
+            .collect();
         // The rank goes first: a claim or a job change is decided with the roster of the moment.
-        events.insert(0, Event::RosterChanged { rank: self.rank(&view.roster), is_owner_alive, live });
+        events.insert(
+            0,
+            Event::RosterChanged {
+                rank: self.rank(&view.roster),
+                is_owner_alive,
+                live,
+            },
+        );
         events
     }
 

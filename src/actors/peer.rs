@@ -63,12 +63,27 @@ impl Actor for Peer {
     type Arguments = PeerArgs;
 
     async fn pre_start(&self, myself: ActorRef<PeerMsg>, args: PeerArgs) -> Result<PeerState, ActorProcessingErr> {
-        let PeerArgs { me, ports, store, table, news } = args;
+        let PeerArgs {
+            me,
+            ports,
+            store,
+            table,
+            news,
+        } = args;
         let seen = table.subscribe();
         let cell = || myself.get_cell();
-        let job_table = JobTableArgs { node: me.node.clone(), store, view: table, news, clock: me.clock.clone() };
+        let job_table = JobTableArgs {
+            node: me.node.clone(),
+            store,
+            view: table,
+            news,
+            clock: me.clock.clone(),
+        };
         let (job_table, _) = JobTable::spawn_linked(None, JobTable, job_table, cell()).await?;
-        let tasks = TasksArgs { me: me.clone(), job_table: job_table.clone() };
+        let tasks = TasksArgs {
+            me: me.clone(),
+            job_table: job_table.clone(),
+        };
         let (tasks, _) = Tasks::spawn_linked(None, Tasks, tasks, cell()).await?;
         let placement = PlacementArgs {
             me: me.clone(),
@@ -79,8 +94,18 @@ impl Actor for Peer {
         };
         let (placement, _) = Placement::spawn_linked(None, Placement, placement, cell()).await?;
         tasks.cast(TasksMsg::Placement(placement.clone()))?;
-        let handle = PeerHandle { me, ports, table: seen, job_table, tasks, placement };
-        Ok(PeerState { handle, is_stopping: false })
+        let handle = PeerHandle {
+            me,
+            ports,
+            table: seen,
+            job_table,
+            tasks,
+            placement,
+        };
+        Ok(PeerState {
+            handle,
+            is_stopping: false,
+        })
     }
 
     async fn handle(&self, myself: ActorRef<PeerMsg>, msg: PeerMsg, state: &mut PeerState) -> Result<(), ActorProcessingErr> {
@@ -88,10 +113,10 @@ impl Actor for Peer {
             PeerMsg::Stop(reply) => {
                 state.is_stopping = true;
                 state.handle.placement.stop(Some("the peer is stopping".into()));
-                let stopped = state.handle.tasks.call(TasksMsg::StopAll, Some(STOP_TIME_MAX));
+                let tasks = state.handle.tasks.clone();
                 // Owned by the runtime for at most STOP_TIME_MAX; the process ends right after.
                 tokio::spawn(async move {
-                    let _ = stopped.await;
+                    let _ = tasks.call(TasksMsg::StopAll, Some(STOP_TIME_MAX)).await;
                     let _ = myself.cast(PeerMsg::Stopped(reply));
                 });
             }
@@ -105,7 +130,12 @@ impl Actor for Peer {
     }
 
     /// Any of the three gone means that this process cannot do its work: end, and start anew from disk.
-    async fn handle_supervisor_evt(&self, myself: ActorRef<PeerMsg>, event: SupervisionEvent, state: &mut PeerState) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<PeerMsg>,
+        event: SupervisionEvent,
+        state: &mut PeerState,
+    ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(cell, error) => {
                 error!(actor = ?cell.get_id(), %error, "a core actor failed, the peer ends");

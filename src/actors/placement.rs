@@ -92,7 +92,11 @@ impl PlacementState {
     fn tick(&mut self, myself: &ActorRef<PlacementMsg>) {
         self.look(myself);
         let heard = self.me().membership.heard();
-        let news: Vec<NodeId> = heard.iter().filter(|(id, times)| self.heard.get(*id) != Some(*times)).map(|(id, _)| id.clone()).collect();
+        let news: Vec<NodeId> = heard
+            .iter()
+            .filter(|(id, times)| self.heard.get(*id) != Some(*times))
+            .map(|(id, _)| id.clone())
+            .collect();
         self.heard = BTreeMap::clone(&heard);
         for job in self.jobs_at_work() {
             for id in &news {
@@ -109,13 +113,21 @@ impl PlacementState {
         self.late_times = late.times;
         let table = self.args.table.borrow().clone();
         for record in table.records().filter(|record| record.is_alive()) {
-            let id = JobId { name: record.name.clone(), inc: record.inc };
+            let id = JobId {
+                name: record.name.clone(),
+                inc: record.inc,
+            };
             let node = &self.args.me.node;
-            self.nominees.entry(id).or_insert_with(|| Nominee::new(node.clone())).update(record);
+            self.nominees
+                .entry(id)
+                .or_insert_with(|| Nominee::new(node.clone()))
+                .update(record);
         }
         let view = ClusterView::of(&self.me().membership);
         for id in self.nominees.keys().cloned().collect::<Vec<_>>() {
-            let is_alive = table.get(&id.name).is_some_and(|record| record.is_alive() && record.inc == id.inc);
+            let is_alive = table
+                .get(&id.name)
+                .is_some_and(|record| record.is_alive() && record.inc == id.inc);
             let nominee = self.nominees.get_mut(&id).expect("listed above");
             if !is_alive {
                 nominee.forget();
@@ -134,9 +146,14 @@ impl PlacementState {
     /// Ends a purged job: the peer that owned it last also cleans its target.
     fn drop_when_over(&mut self, id: &JobId, is_alive: bool) {
         let is_over = !is_alive && self.nominees.get(id).is_some_and(|nominee| !nominee.state.is_active());
-        let Some(nominee) = is_over.then(|| self.nominees.remove(id)).flatten() else { return };
+        let Some(nominee) = is_over.then(|| self.nominees.remove(id)).flatten() else {
+            return;
+        };
         if let Some(spec) = nominee.spec_to_clean(&self.args.me.node) {
-            self.tell_tasks(TasksMsg::CleanTarget { job: id.clone(), sink: Box::new(spec.sink) });
+            self.tell_tasks(TasksMsg::CleanTarget {
+                job: id.clone(),
+                sink: Box::new(spec.sink),
+            });
         }
     }
 
@@ -154,15 +171,28 @@ impl PlacementState {
         match effect {
             Effect::StartSink { above } => match nominee.start(id, above) {
                 Some(start) => self.tell_tasks(TasksMsg::StartSink(Box::new(start))),
-                None => self.ended(id, Some(Disposition::Fatal), "the job is not readable by this version", myself),
+                None => self.ended(
+                    id,
+                    Some(Disposition::Fatal),
+                    "the job is not readable by this version",
+                    myself,
+                ),
             },
-            Effect::StopSink => self.tell_tasks(TasksMsg::StopSink { job: id.name.clone(), reason: nominee.reason().to_owned() }),
+            Effect::StopSink => {
+                let reason = nominee.reason().to_owned();
+                self.tell_tasks(TasksMsg::StopSink {
+                    job: id.name.clone(),
+                    reason,
+                });
+            }
             Effect::ReleaseClaim => self.tell_tasks(TasksMsg::ReleaseClaim { job: id.clone() }),
             Effect::PublishReason(text) => nominee.tell(text),
             Effect::MarkFailed(text) => self.mark_failed(id, text),
             Effect::PingOwner(owner) => {
                 let (me, job, myself) = (self.me().clone(), id.clone(), myself.clone());
-                ping::spawn(me, owner, &self.stop, move || drop(myself.cast(PlacementMsg::OwnerAnswered { job })));
+                ping::spawn(me, owner, &self.stop, move || {
+                    drop(myself.cast(PlacementMsg::OwnerAnswered { job }))
+                });
             }
         }
     }
@@ -176,7 +206,12 @@ impl PlacementState {
     fn mark_failed(&self, id: &JobId, text: String) {
         info!(job = %id, reason = %text, "job failed and waits for a person");
         let change = Change::Hold(HoldKind::Failed, text);
-        let msg = JobTableMsg::Change { name: id.name.clone(), change, author: self.me().name.clone(), reply: None };
+        let msg = JobTableMsg::Change {
+            name: id.name.clone(),
+            change,
+            author: self.me().name.clone(),
+            reply: None,
+        };
         // A dead job table ends the peer.
         let _ = self.args.job_table.cast(msg);
     }
@@ -187,11 +222,20 @@ impl PlacementState {
     }
 
     fn jobs_at_work(&self) -> Vec<JobId> {
-        self.nominees.iter().filter(|(_, nominee)| nominee.is_at_work()).map(|(id, _)| id.clone()).collect()
+        self.nominees
+            .iter()
+            .filter(|(_, nominee)| nominee.is_at_work())
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     fn reason(&self, name: &JobName) -> Option<String> {
-        let nominee = self.nominees.iter().rev().find(|(id, _)| id.name == *name).map(|(_, nominee)| nominee)?;
+        let nominee = self
+            .nominees
+            .iter()
+            .rev()
+            .find(|(id, _)| id.name == *name)
+            .map(|(_, nominee)| nominee)?;
         Some(nominee.reason().to_owned()).filter(|reason| !reason.is_empty())
     }
 
@@ -207,7 +251,12 @@ impl Drop for PlacementState {
 }
 
 /// Wakes the actor on every change it looks at.
-async fn watch_changes(me: Me, mut table: watch::Receiver<Arc<TableView>>, actor: ActorRef<PlacementMsg>, stop: CancellationToken) {
+async fn watch_changes(
+    me: Me,
+    mut table: watch::Receiver<Arc<TableView>>,
+    actor: ActorRef<PlacementMsg>,
+    stop: CancellationToken,
+) {
     let (mut roster, mut late) = (me.membership.roster(), me.membership.late());
     loop {
         let is_changed = tokio::select! {
@@ -225,7 +274,11 @@ async fn watch_changes(me: Me, mut table: watch::Receiver<Arc<TableView>>, actor
 /// An error as nomination and the failed hold carry it.
 fn words(report: Option<&ErrorReport>) -> String {
     report.map_or_else(String::new, |report| {
-        let fix = if report.fix.is_empty() { String::new() } else { format!("; {}", report.fix) };
+        let fix = if report.fix.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", report.fix)
+        };
         format!("{} {}{fix}", report.code, report.text)
     })
 }
@@ -237,17 +290,37 @@ impl Actor for Placement {
 
     async fn pre_start(&self, myself: ActorRef<PlacementMsg>, args: PlacementArgs) -> Result<PlacementState, ActorProcessingErr> {
         let stop = CancellationToken::new();
-        tokio::spawn(watch_changes(args.me.clone(), args.table.clone(), myself.clone(), stop.clone()));
+        tokio::spawn(watch_changes(
+            args.me.clone(),
+            args.table.clone(),
+            myself.clone(),
+            stop.clone(),
+        ));
         myself.send_interval(TICK, || PlacementMsg::Tick);
-        Ok(PlacementState { args, nominees: BTreeMap::new(), heard: BTreeMap::new(), late_times: 0, stop })
+        Ok(PlacementState {
+            args,
+            nominees: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            late_times: 0,
+            stop,
+        })
     }
 
-    async fn handle(&self, myself: ActorRef<PlacementMsg>, msg: PlacementMsg, state: &mut PlacementState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<PlacementMsg>,
+        msg: PlacementMsg,
+        state: &mut PlacementState,
+    ) -> Result<(), ActorProcessingErr> {
         match msg {
             PlacementMsg::Tick => state.tick(&myself),
             PlacementMsg::Look => state.look(&myself),
             PlacementMsg::Acquired { job, epoch } => state.step(&job, Event::AcquireWon(epoch), &myself),
-            PlacementMsg::Ended { job, disposition, report } => state.ended(&job, disposition, &words(report.as_ref()), &myself),
+            PlacementMsg::Ended {
+                job,
+                disposition,
+                report,
+            } => state.ended(&job, disposition, &words(report.as_ref()), &myself),
             PlacementMsg::OwnerAnswered { job } => state.step(&job, Event::SignOfOwner, &myself),
             PlacementMsg::Reason { job, reply } => drop(reply.send(state.reason(&job))),
         }

@@ -22,7 +22,10 @@ impl fmt::Debug for Clock {
 impl Clock {
     /// A clock that starts now and takes wall time from `wall`.
     pub fn new(wall: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self { start: tokio::time::Instant::now(), wall: Arc::new(wall) }
+        Self {
+            start: tokio::time::Instant::now(),
+            wall: Arc::new(wall),
+        }
     }
 
     /// Monotonic time since the peer started.
@@ -69,16 +72,25 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 fn rfc3339(at: SystemTime) -> String {
-    let millis = at.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let millis = at
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     let (days, rest) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", rest % 1000)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+        rest % 1000
+    )
 }
 
 #[cfg(test)]
@@ -95,7 +107,10 @@ mod tests {
 
     #[test]
     fn random_text_has_the_wanted_length() {
-        let ports = Ports { clock: Clock::new(|| UNIX_EPOCH), random: Arc::new(|| 0xabc) };
+        let ports = Ports {
+            clock: Clock::new(|| UNIX_EPOCH),
+            random: Arc::new(|| 0xabc),
+        };
         assert_eq!(ports.random_hex(32), "0000000000000abc0000000000000abc");
     }
 }

@@ -48,7 +48,12 @@ impl Actor for SinkTask {
     type Arguments = SinkTaskArgs;
 
     async fn pre_start(&self, myself: ActorRef<SinkTaskMsg>, args: SinkTaskArgs) -> Result<SinkTaskState, ActorProcessingErr> {
-        let SinkTaskArgs { job, flow, mut events, tasks } = args;
+        let SinkTaskArgs {
+            job,
+            flow,
+            mut events,
+            tasks,
+        } = args;
         let stop = CancellationToken::new();
         let (told, told_job) = (tasks.clone(), job.clone());
         let running = {
@@ -71,11 +76,19 @@ impl Actor for SinkTask {
         Ok(SinkTaskState { job, tasks, flow })
     }
 
-    async fn handle(&self, myself: ActorRef<SinkTaskMsg>, msg: SinkTaskMsg, state: &mut SinkTaskState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<SinkTaskMsg>,
+        msg: SinkTaskMsg,
+        state: &mut SinkTaskState,
+    ) -> Result<(), ActorProcessingErr> {
         match msg {
             SinkTaskMsg::Stop => state.flow.stop(),
             SinkTaskMsg::Ended(result) => {
-                state.tasks.cast(TasksMsg::SinkEnded { job: state.job.clone(), result })?;
+                state.tasks.cast(TasksMsg::SinkEnded {
+                    job: state.job.clone(),
+                    result,
+                })?;
                 myself.stop(None);
             }
         }

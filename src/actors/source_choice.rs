@@ -21,7 +21,11 @@ pub fn source_chooser(spec: JobSpec, roster: watch::Receiver<Arc<Roster>>) -> Ch
         ranking.eligible.iter().find_map(|(id, _)| {
             let member = find(&roster, id)?;
             let address = member.peer_addr.parse().ok()?;
-            Some(SourcePeer { id: id.clone(), name: member.name.clone(), address })
+            Some(SourcePeer {
+                id: id.clone(),
+                name: member.name.clone(),
+                address,
+            })
         })
     })
 }

@@ -43,19 +43,35 @@ impl Actor for SourceTask {
     type State = SourceTaskState;
     type Arguments = SourceTaskArgs;
 
-    async fn pre_start(&self, myself: ActorRef<SourceTaskMsg>, args: SourceTaskArgs) -> Result<SourceTaskState, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SourceTaskMsg>,
+        args: SourceTaskArgs,
+    ) -> Result<SourceTaskState, ActorProcessingErr> {
         let stop = CancellationToken::new();
         let running = source_flow::run(args.flow, stop.clone());
         // The cast fails only when the actor is gone, and then nobody is left to hear it.
         let flow = FlowGuard::start(stop, running, move |result| drop(myself.cast(SourceTaskMsg::Ended(result))));
-        Ok(SourceTaskState { subscription: args.subscription, tasks: args.tasks, flow })
+        Ok(SourceTaskState {
+            subscription: args.subscription,
+            tasks: args.tasks,
+            flow,
+        })
     }
 
-    async fn handle(&self, myself: ActorRef<SourceTaskMsg>, msg: SourceTaskMsg, state: &mut SourceTaskState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<SourceTaskMsg>,
+        msg: SourceTaskMsg,
+        state: &mut SourceTaskState,
+    ) -> Result<(), ActorProcessingErr> {
         match msg {
             SourceTaskMsg::Stop => state.flow.stop(),
             SourceTaskMsg::Ended(result) => {
-                state.tasks.cast(TasksMsg::SourceEnded { subscription: state.subscription.clone(), result })?;
+                state.tasks.cast(TasksMsg::SourceEnded {
+                    subscription: state.subscription.clone(),
+                    result,
+                })?;
                 myself.stop(None);
             }
         }

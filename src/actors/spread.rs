@@ -38,7 +38,10 @@ async fn push(me: &Me, table: &watch::Receiver<Arc<TableView>>, names: &mut Vec<
     names.sort();
     names.dedup();
     let view = table.borrow().clone();
-    let records: Vec<Vec<u8>> = names.drain(..).filter_map(|name| view.get(&name).map(|record| record_bytes(record))).collect();
+    let records: Vec<Vec<u8>> = names
+        .drain(..)
+        .filter_map(|name| view.get(&name).map(|record| record_bytes(record)))
+        .collect();
     for (address, error) in table_sync::push(&me.endpoint, &me.membership.live_addresses(), &records).await {
         debug!(%address, %error, "push was not taken, the exchange will carry it");
     }

@@ -40,7 +40,10 @@ pub fn record_bytes(record: &JobRecord) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<JobRecord, BadRecord> {
-    serde_json::from_slice(bytes).map_err(|error| BadRecord { name: None, reason: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| BadRecord {
+        name: None,
+        reason: error.to_string(),
+    })
 }
 
 impl Table for SyncTable {
@@ -49,12 +52,20 @@ impl Table for SyncTable {
     }
 
     fn hashes(&self) -> Vec<(JobName, String)> {
-        self.view.borrow().hashes().map(|(name, hash)| (name.clone(), hash.to_owned())).collect()
+        self.view
+            .borrow()
+            .hashes()
+            .map(|(name, hash)| (name.clone(), hash.to_owned()))
+            .collect()
     }
 
     fn records(&self, names: &[JobName]) -> Vec<Vec<u8>> {
         let view = self.view.borrow().clone();
-        names.iter().filter_map(|name| view.get(name)).map(|record| record_bytes(record)).collect()
+        names
+            .iter()
+            .filter_map(|name| view.get(name))
+            .map(|record| record_bytes(record))
+            .collect()
     }
 
     fn merge(&self, records: Vec<Vec<u8>>) -> BoxFuture<'_, Vec<BadRecord>> {
@@ -66,9 +77,15 @@ impl Table for SyncTable {
                     Err(error) => bad.push(error),
                 }
             }
-            let merged = self.job_table.call(|reply| JobTableMsg::Merge { records: good, reply }, Some(MERGE_TIME_MAX)).await;
+            let merged = self
+                .job_table
+                .call(|reply| JobTableMsg::Merge { records: good, reply }, Some(MERGE_TIME_MAX))
+                .await;
             if !matches!(merged, Ok(ractor::rpc::CallResult::Success(_))) {
-                bad.push(BadRecord { name: None, reason: "the job table did not take it in time".to_owned() });
+                bad.push(BadRecord {
+                    name: None,
+                    reason: "the job table did not take it in time".to_owned(),
+                });
             }
             bad
         })

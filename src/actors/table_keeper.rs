@@ -102,7 +102,13 @@ impl Keeper {
     pub fn run(self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
             match order {
-                Order::Change { name, change, author, at, reply } => {
+                Order::Change {
+                    name,
+                    change,
+                    author,
+                    at,
+                    reply,
+                } => {
                     let changed = self.change(&name, change, author, at);
                     if let Err(error @ ChangeError::Store(_)) = &changed {
                         error!(job = %name, %error, "job table was not written");
@@ -133,14 +139,31 @@ impl Keeper {
         Ok((Arc::new(new), true))
     }
 
-    fn apply(&self, old: Option<&JobRecord>, name: &JobName, change: Change, author: String, at: String) -> Result<Option<JobRecord>, ChangeError> {
+    fn apply(
+        &self,
+        old: Option<&JobRecord>,
+        name: &JobName,
+        change: Change,
+        author: String,
+        at: String,
+    ) -> Result<Option<JobRecord>, ChangeError> {
         if let Change::Claim(claim) = change {
             return Ok(Some(operations::claim(old.ok_or(OperationError::Absent)?, *claim)));
         }
-        let mut actor = Actor { id: self.node.0.clone(), next: self.store.next_dot()?, author, at };
+        let mut actor = Actor {
+            id: self.node.0.clone(),
+            next: self.store.next_dot()?,
+            author,
+            at,
+        };
         let known = || old.ok_or(OperationError::Absent);
         let written = match change {
-            Change::Submit { spec, life, update, expect_version } => match old.filter(|record| record.is_alive() && update) {
+            Change::Submit {
+                spec,
+                life,
+                update,
+                expect_version,
+            } => match old.filter(|record| record.is_alive() && update) {
                 Some(record) => operations::edit(record, spec, expect_version, &mut actor)?,
                 None => operations::submit(old, name, spec, life, &mut actor)?,
             },

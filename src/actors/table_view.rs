@@ -59,7 +59,10 @@ impl TableView {
 
     /// Replaces one record; the root is stale until [`seal`](Self::seal).
     pub(super) fn insert(&mut self, record: JobRecord) {
-        let entry = Entry { hash: hash(&record).into(), record: Arc::new(record) };
+        let entry = Entry {
+            hash: hash(&record).into(),
+            record: Arc::new(record),
+        };
         self.records.insert(entry.record.name.clone(), entry);
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::disposition::Disposition;
 use crate::core::ids::{Epoch, Incarnation};
 use crate::core::job_state::{ErrorReport, Phase, SinkStatus};
+use crate::flow::status::SourceStatus;
 
 /// The last errors kept per job. Guess: enough to see a pattern.
 pub const ERRORS_MAX: usize = 5;
@@ -16,6 +17,8 @@ pub const ERRORS_MAX: usize = 5;
 pub struct TaskReport {
     /// The running sink flow's view; None while none runs here.
     pub sink: Option<SinkStatus>,
+    /// The source flow that runs on this same peer, if one does.
+    pub source: Option<SourceStatus>,
     /// Newest last.
     pub errors: Vec<ErrorReport>,
     /// Starts of the sink on this peer after the first.

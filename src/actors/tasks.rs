@@ -20,20 +20,20 @@ use crate::actors::sink_task::{SinkTask, SinkTaskArgs, SinkTaskMsg};
 use crate::actors::source_choice::source_chooser;
 use crate::actors::source_task::{SourceTask, SourceTaskArgs, SourceTaskMsg};
 use crate::actors::table_keeper::Change;
-use crate::actors::tasks_msg::{StartSink, SubscriptionId, TasksMsg};
 use crate::actors::task_report::{ERRORS_MAX, TaskBrief, TaskReport};
+use crate::actors::tasks_msg::{StartSink, SubscriptionId, TasksMsg};
 use crate::core::disposition::Disposition;
 use crate::core::ids::{JobId, JobName};
 use crate::core::job_record::Claim;
 use crate::core::job_spec::SinkSpec;
-use crate::core::job_state::{ErrorReport, Phase, SinkStatus};
+use crate::core::job_state::{ErrorReport, SinkStatus};
 use crate::core::member::TaskCounts;
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::{SinkArgs, SinkEvent};
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
-use crate::mysql::target::purge::purge;
 use crate::gossip::keys::{Fact, TaskFact, TaskKind};
+use crate::mysql::target::purge::purge;
 
 /// How often gossip hears of the tasks. Trades freshness of `peer jobs` on other peers against gossip bytes.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
@@ -89,8 +89,15 @@ impl TasksState {
     async fn start_sink(&mut self, start: StartSink, myself: &ActorRef<TasksMsg>) -> Result<(), ActorProcessingErr> {
         let name = start.job.name.clone();
         if self.stopping.is_some() || self.sinks.get(&name).is_some_and(|sink| sink.actor.is_some()) {
-            let report = FlowError::died("another sink of the job is still ending here").report(self.me.clock.wall_text());
-            self.tell_placement(PlacementMsg::Ended { job: start.job, disposition: Some(Disposition::Retry), report: Some(report) });
+            let report = FlowError::Died {
+                reason: "another sink of the job is still ending here".into(),
+            }
+            .report(self.me.clock.wall_text());
+            self.tell_placement(PlacementMsg::Ended {
+                job: start.job,
+                disposition: Some(Disposition::Retry),
+                report: Some(report),
+            });
             return Ok(());
         }
         let (status_in, status) = watch::channel(SinkStatus::default());
@@ -109,14 +116,26 @@ impl TasksState {
             events: events_in,
             status: status_in,
             window_bytes: self.me.window_bytes(),
-            link_rate: self.me.link_rate.clone(),
         };
         info!(job = %start.job, "sink task started");
-        let args = SinkTaskArgs { job: start.job.clone(), flow, events, tasks: myself.clone() };
+        let args = SinkTaskArgs {
+            job: start.job.clone(),
+            flow,
+            events,
+            tasks: myself.clone(),
+        };
         let (actor, _) = SinkTask::spawn_linked(None, SinkTask, args, myself.get_cell()).await?;
         let old = self.sinks.remove(&name);
         let (errors, starts, told) = old.map_or_else(Default::default, |old| (old.errors, old.starts, old.told));
-        let sink = Sink { start, actor: Some(actor), status, claim: None, errors, starts: starts + 1, told };
+        let sink = Sink {
+            start,
+            actor: Some(actor),
+            status,
+            claim: None,
+            errors,
+            starts: starts + 1,
+            told,
+        };
         self.sinks.insert(name, sink);
         Ok(())
     }
@@ -147,14 +166,27 @@ impl TasksState {
             return Ok(());
         }
         info!(job = %subscription.job, epoch = subscription.epoch.0, "source task started");
-        let args = SourceTaskArgs { subscription: subscription.clone(), flow, tasks: myself.clone() };
+        let args = SourceTaskArgs {
+            subscription: subscription.clone(),
+            flow,
+            tasks: myself.clone(),
+        };
         let (actor, _) = SourceTask::spawn_linked(None, SourceTask, args, myself.get_cell()).await?;
-        self.sources.insert(subscription.job.clone(), Source { subscription, actor, status });
+        self.sources.insert(
+            subscription.job.clone(),
+            Source {
+                subscription,
+                actor,
+                status,
+            },
+        );
         Ok(())
     }
 
     fn sink_event(&mut self, job: &JobId, event: SinkEvent) {
-        let Some(sink) = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job) else { return };
+        let Some(sink) = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job) else {
+            return;
+        };
         let claim = match event {
             SinkEvent::Acquired { epoch, target_uuid } => {
                 self.tell_placement(PlacementMsg::Acquired { job: job.clone(), epoch });
@@ -173,7 +205,9 @@ impl TasksState {
     }
 
     fn sink_ended(&mut self, job: &JobId, result: Result<(), FlowError>) {
-        let Some(sink) = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job) else { return };
+        let Some(sink) = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job) else {
+            return;
+        };
         sink.actor = None;
         let disposition = result.as_ref().err().map(FlowError::disposition);
         let report = result.as_ref().err().map(|error| error.report(self.me.clock.wall_text()));
@@ -193,7 +227,11 @@ impl TasksState {
         if disposition.is_none() {
             self.release_claim(job);
         }
-        self.tell_placement(PlacementMsg::Ended { job: job.clone(), disposition, report });
+        self.tell_placement(PlacementMsg::Ended {
+            job: job.clone(),
+            disposition,
+            report,
+        });
         self.answer_when_stopped();
     }
 
@@ -201,12 +239,22 @@ impl TasksState {
     fn release_claim(&mut self, job: &JobId) {
         let sink = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job);
         if let Some(claim) = sink.and_then(|sink| sink.claim.take()) {
-            self.claim(&job.name, Claim { is_released: true, ..claim });
+            self.claim(
+                &job.name,
+                Claim {
+                    is_released: true,
+                    ..claim
+                },
+            );
         }
     }
 
     fn source_ended(&mut self, subscription: &SubscriptionId, result: &Result<(), FlowError>) {
-        if self.sources.get(&subscription.job).is_some_and(|source| source.subscription == *subscription) {
+        if self
+            .sources
+            .get(&subscription.job)
+            .is_some_and(|source| source.subscription == *subscription)
+        {
             self.sources.remove(&subscription.job);
         }
         match result {
@@ -230,8 +278,16 @@ impl TasksState {
     }
 
     fn claim(&self, job: &JobName, claim: Claim) {
-        let change = Change::Claim(Box::new(Claim { at: self.me.clock.wall_text(), ..claim }));
-        let msg = JobTableMsg::Change { name: job.clone(), change, author: self.me.name.clone(), reply: None };
+        let change = Change::Claim(Box::new(Claim {
+            at: self.me.clock.wall_text(),
+            ..claim
+        }));
+        let msg = JobTableMsg::Change {
+            name: job.clone(),
+            change,
+            author: self.me.name.clone(),
+            reply: None,
+        };
         if let Err(error) = self.job_table.cast(msg) {
             warn!(job = %job, %error, "claim was not recorded");
         }
@@ -245,11 +301,16 @@ impl TasksState {
     }
 
     fn report(&self, job: &JobName) -> Option<TaskReport> {
-        let sink = self.sinks.get(job)?;
+        let (sink, source) = (self.sinks.get(job), self.sources.get(job));
+        if sink.is_none() && source.is_none() {
+            return None;
+        }
+        let running = sink.filter(|sink| sink.actor.is_some());
         Some(TaskReport {
-            sink: sink.actor.as_ref().map(|_| sink.status.borrow().clone()),
-            errors: sink.errors.iter().cloned().collect(),
-            restarts: sink.starts.saturating_sub(1),
+            sink: running.map(|sink| sink.status.borrow().clone()),
+            source: source.map(|source| source.status.borrow().clone()),
+            errors: sink.map_or_else(Vec::new, |sink| sink.errors.iter().cloned().collect()),
+            restarts: sink.map_or(0, |sink| sink.starts.saturating_sub(1)),
         })
     }
 
@@ -275,7 +336,11 @@ impl TasksState {
             if text.is_empty() {
                 self.me.withdraw_sink(job);
             } else {
-                self.me.publish(&Fact::Task(TaskFact { job: job.clone(), kind: TaskKind::Sink, state: text.clone() }));
+                self.me.publish(&Fact::Task(TaskFact {
+                    job: job.clone(),
+                    kind: TaskKind::Sink,
+                    state: text.clone(),
+                }));
             }
             sink.told = text;
         }
@@ -304,13 +369,16 @@ impl TasksState {
     /// A child that died without a word (its handler failed): the same as a flow that failed.
     fn child_died(&mut self, cell: &ractor::ActorCell, why: &str) {
         let id = cell.get_id();
-        let sink = self.sinks.values().find(|sink| sink.actor.as_ref().is_some_and(|actor| actor.get_id() == id));
+        let sink = self
+            .sinks
+            .values()
+            .find(|sink| sink.actor.as_ref().is_some_and(|actor| actor.get_id() == id));
         if let Some(job) = sink.map(|sink| sink.start.job.clone()) {
-            self.sink_ended(&job, Err(FlowError::died(why)));
+            self.sink_ended(&job, Err(FlowError::Died { reason: why.to_owned() }));
         }
         let source = self.sources.values().find(|source| source.actor.get_id() == id);
         if let Some(subscription) = source.map(|source| source.subscription.clone()) {
-            self.source_ended(&subscription, &Err(FlowError::died(why)));
+            self.source_ended(&subscription, &Err(FlowError::Died { reason: why.to_owned() }));
         }
     }
 }
@@ -341,7 +409,11 @@ impl Actor for Tasks {
             TasksMsg::StopSink { job, reason } => state.stop_sink(&job, &reason),
             TasksMsg::ReleaseClaim { job } => state.release_claim(&job),
             TasksMsg::CleanTarget { job, sink } => state.clean_target(job, *sink),
-            TasksMsg::Subscribe { subscription, flow, status } => state.subscribe(subscription, *flow, status, &myself).await?,
+            TasksMsg::Subscribe {
+                subscription,
+                flow,
+                status,
+            } => state.subscribe(subscription, *flow, status, &myself).await?,
             TasksMsg::SinkEvent { job, event } => state.sink_event(&job, event),
             TasksMsg::SinkEnded { job, result } => state.sink_ended(&job, result),
             TasksMsg::SourceEnded { subscription, result } => state.source_ended(&subscription, &result),
@@ -353,7 +425,12 @@ impl Actor for Tasks {
     }
 
     /// A task's end never ends the others.
-    async fn handle_supervisor_evt(&self, _: ActorRef<TasksMsg>, event: SupervisionEvent, state: &mut TasksState) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<TasksMsg>,
+        event: SupervisionEvent,
+        state: &mut TasksState,
+    ) -> Result<(), ActorProcessingErr> {
         if let SupervisionEvent::ActorFailed(cell, error) = event {
             state.child_died(&cell, &error.to_string());
         }

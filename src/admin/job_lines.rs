@@ -2,6 +2,7 @@
 //!
 //! Fed by the job table and the gossip view, feeds `jobs` and `status`. States are derived here and nowhere else.
 
+use crate::actors::cluster_view::ClusterView;
 use crate::actors::task_report::TaskBrief;
 use crate::admin::views::{Desired, JobLine, JobPhase, OwnerView};
 use crate::core::ids::NodeId;
@@ -12,7 +13,6 @@ use crate::core::job_state::Phase;
 use crate::core::member::name_of;
 use crate::core::placement::{Ranking, Task, rank};
 use crate::gossip::keys::TaskKind;
-use crate::actors::cluster_view::ClusterView;
 
 /// One living job, as this peer sees it.
 pub struct Seen<'a> {
@@ -33,25 +33,45 @@ impl<'a> Seen<'a> {
     #[must_use]
     pub fn new(record: &'a JobRecord, view: &'a ClusterView) -> Self {
         let is_live = |id: &NodeId| view.facts.iter().any(|peer| peer.id == *id && peer.is_live());
-        let claim = record.claim.as_ref().filter(|claim| !claim.is_released && is_live(&claim.owner));
+        let claim = record
+            .claim
+            .as_ref()
+            .filter(|claim| !claim.is_released && is_live(&claim.owner));
         let told = view.facts.iter().filter(|peer| peer.is_live()).flat_map(|peer| &peer.tasks);
         let told = told.filter(|task| task.job == record.name && task.kind == TaskKind::Sink);
         let briefs = told.filter_map(|task| serde_json::from_str::<TaskBrief>(&task.state).ok());
         // Two peers may tell of one job while an owner changes: the larger epoch is the effective one.
         let brief = briefs.filter(|brief| brief.inc == record.inc).max_by_key(|brief| brief.epoch);
-        Self { record, view, effective: effective(record), claim, brief }
+        Self {
+            record,
+            view,
+            effective: effective(record),
+            claim,
+            brief,
+        }
     }
 
     /// The peer that knows most of it: the owner, else the last one that owned it.
     #[must_use]
     pub fn report_from(&self) -> Option<NodeId> {
-        self.claim.or(self.record.claim.as_ref()).map(|claim| claim.owner.clone()).or_else(|| self.trying())
+        self.claim
+            .or(self.record.claim.as_ref())
+            .map(|claim| claim.owner.clone())
+            .or_else(|| self.trying())
     }
 
     /// A peer that runs the sink without having the fence yet.
     fn trying(&self) -> Option<NodeId> {
-        let runs = |tasks: &[crate::gossip::keys::TaskFact]| tasks.iter().any(|task| task.job == self.record.name && task.kind == TaskKind::Sink);
-        self.view.facts.iter().find(|peer| peer.is_live() && runs(&peer.tasks)).map(|peer| peer.id.clone())
+        let runs = |tasks: &[crate::gossip::keys::TaskFact]| {
+            tasks
+                .iter()
+                .any(|task| task.job == self.record.name && task.kind == TaskKind::Sink)
+        };
+        self.view
+            .facts
+            .iter()
+            .find(|peer| peer.is_live() && runs(&peer.tasks))
+            .map(|peer| peer.id.clone())
     }
 
     /// The spec in force, or the newest one of a held job.
@@ -138,7 +158,9 @@ pub fn job_line(seen: &Seen<'_>) -> JobLine {
         desired: seen.desired(),
         incarnation: seen.record.inc.0,
         version: seen.record.version(),
-        source: OwnerView { peer: seen.source_peer() },
+        source: OwnerView {
+            peer: seen.source_peer(),
+        },
         sink: OwnerView { peer: seen.sink_peer() },
         lag_ms: brief.and_then(|brief| brief.lag_ms),
         rows_per_s: brief.map(|brief| brief.rows_per_s as f64),

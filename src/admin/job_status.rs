@@ -34,7 +34,10 @@ pub fn status_view(seen: &Seen<'_>, report: Option<TaskReport>, reason: Option<S
     view.totals.owner_changes = record.claim.as_ref().map(|claim| claim.epoch.0.saturating_sub(1));
     view.reason = reason_of(seen, reason, view.state);
     view.errors = report.errors.into_iter().map(ErrorView::from).collect();
-    view.placement = [("source", Task::Source), ("sink", Task::Sink)].into_iter().flat_map(|(word, task)| placement(seen, word, task)).collect();
+    view.placement = [("source", Task::Source), ("sink", Task::Sink)]
+        .into_iter()
+        .flat_map(|(word, task)| placement(seen, word, task))
+        .collect();
     view.holds = holds(seen);
     view.history = history(seen);
     view
@@ -56,13 +59,15 @@ fn reason_of(seen: &Seen<'_>, placement: Option<String>, state: JobPhase) -> Opt
 }
 
 fn placement(seen: &Seen<'_>, word: &str, task: Task) -> Vec<PlacementView> {
-    let Some(ranking) = seen.ranking(task) else { return Vec::new() };
+    let Some(ranking) = seen.ranking(task) else {
+        return Vec::new();
+    };
     let line = |verdict: Verdict| {
         let is_candidate = matches!(verdict.verdict, Outcome::Eligible | Outcome::Avoided);
         PlacementView {
             task: word.to_owned(),
             peer: verdict.name,
-            verdict: verdict.verdict.as_str().to_owned(),
+            verdict: verdict.verdict.word().to_owned(),
             rule: (!verdict.rule.is_empty()).then_some(verdict.rule),
             score: is_candidate.then_some(verdict.score as f64),
         }

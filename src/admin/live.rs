@@ -12,8 +12,7 @@ use crate::admin::job_lines::{Seen, job_line};
 use crate::admin::job_status::status_view;
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::{
-    ChangeView, Desired, HealthView, JobsView, MemberStanding, MemberView, MembersView, StatusView, SubmitResult, SubmitView,
-    TaskCountsView, VersionView,
+    ChangeView, Desired, HealthView, JobsView, MemberView, MembersView, StatusView, SubmitResult, SubmitView, VersionView,
 };
 use crate::config::job::parse_job;
 use crate::core::fault::Fault;
@@ -21,7 +20,6 @@ use crate::core::ids::JobName;
 use crate::core::job_operations::OperationError;
 use crate::core::job_record::{HoldKind as RecordHold, JobRecord};
 use crate::core::job_spec::JobSpec;
-use crate::core::member::{Member, MemberState};
 use crate::core::spec_diff::differences;
 
 /// A running peer behind the doors.
@@ -38,14 +36,26 @@ impl Live {
 
     fn record(&self, name: &str) -> Result<Arc<JobRecord>, Refusal> {
         let found = self.handle.table().get(&JobName(name.to_owned())).cloned();
-        found.filter(|record| record.is_alive()).ok_or_else(|| Refusal::unknown_job(name))
+        found
+            .filter(|record| record.is_alive())
+            .ok_or_else(|| Refusal::unknown_job(name))
     }
 
     async fn change(&self, name: &str, change: Change, action: &str, desired: Option<Desired>) -> Result<ChangeView, Refusal> {
         let old = self.record(name)?;
-        let (record, changed) = self.handle.change(&old.name, change).await.map_err(|error| refusal(name, error))?;
+        let (record, changed) = self
+            .handle
+            .change(&old.name, change)
+            .await
+            .map_err(|error| refusal(name, error))?;
         self.handle.spread(&record).await;
-        Ok(ChangeView { name: name.to_owned(), incarnation: old.inc.0, action: action.to_owned(), desired, changed })
+        Ok(ChangeView {
+            name: name.to_owned(),
+            incarnation: old.inc.0,
+            action: action.to_owned(),
+            desired,
+            changed,
+        })
     }
 
     async fn submit_job(&self, request: SubmitRequest) -> Result<SubmitView, Refusal> {
@@ -57,7 +67,12 @@ impl Live {
             update: request.update,
             expect_version: request.expect_version,
         };
-        let old = self.handle.table().get(&spec.name).cloned().filter(|record| record.is_alive());
+        let old = self
+            .handle
+            .table()
+            .get(&spec.name)
+            .cloned()
+            .filter(|record| record.is_alive());
         if let Some(old) = old.as_deref().filter(|_| request.update) {
             refuse_other_source(old, &spec)?;
         }
@@ -88,7 +103,7 @@ impl Cluster for Live {
             Ok(MembersView {
                 cluster: self.handle.me.cluster_name.clone(),
                 as_seen_by: self.handle.me.name.clone(),
-                members: view.roster.iter().map(member_view).collect(),
+                members: view.roster.iter().map(MemberView::from).collect(),
             })
         })
     }
@@ -97,7 +112,9 @@ impl Cluster for Live {
         Box::pin(async {
             let (table, view) = (self.handle.table(), self.handle.view());
             let living = table.records().filter(|record| record.is_alive());
-            Ok(JobsView { jobs: living.map(|record| job_line(&Seen::new(record, &view))).collect() })
+            Ok(JobsView {
+                jobs: living.map(|record| job_line(&Seen::new(record, &view))).collect(),
+            })
         })
     }
 
@@ -160,35 +177,12 @@ impl Cluster for Live {
     }
 }
 
-fn member_view(member: &Member) -> MemberView {
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let state = match member.state {
-        MemberState::Alive if member.is_draining => MemberStanding::Draining,
-        MemberState::Alive => MemberStanding::Alive,
-        MemberState::Suspect => MemberStanding::Suspect,
-        MemberState::Dead => MemberStanding::Dead,
-        MemberState::Left => MemberStanding::Left,
-    };
-    MemberView {
-        name: member.name.clone(),
-        id: member.id.0.clone(),
-        state,
-        datacenter: member.datacenter.clone(),
-        class: member.class.clone(),
-        meta: member.meta.clone(),
-        version: text(&member.version),
-        address: text(&member.peer_addr),
-        admin: text(&member.admin_addr),
-        http: text(&member.http_addr),
-        tasks: TaskCountsView { source: member.tasks.source.into(), sink: member.tasks.sink.into() },
-        is_self: member.is_self,
-    }
-}
-
 /// A change of source identity would make the progress in the target a lie (DESIGN 1.1).
 fn refuse_other_source(old: &JobRecord, new: &JobSpec) -> Result<(), Refusal> {
     let Some((_, entry)) = old.newest_spec() else { return Ok(()) };
-    let Ok(running) = serde_json::from_value::<JobSpec>(entry.spec.clone()) else { return Ok(()) };
+    let Ok(running) = serde_json::from_value::<JobSpec>(entry.spec.clone()) else {
+        return Ok(());
+    };
     let identity = |spec: &JobSpec| format!("{}:{}", spec.source.endpoint.host, spec.source.endpoint.port);
     if old.claim.is_none() || identity(&running) == identity(new) {
         return Ok(());
@@ -207,11 +201,16 @@ fn exists_or(spec: &JobSpec, old: Option<&JobRecord>, error: ChangeError) -> Ref
         return refusal(&spec.name.0, error);
     };
     let json = serde_json::to_value(spec).expect("a spec has only text keys");
-    let differences = old.newest_spec().map_or_else(Vec::new, |(_, entry)| differences(&entry.spec, &json));
+    let differences = old
+        .newest_spec()
+        .map_or_else(Vec::new, |(_, entry)| differences(&entry.spec, &json));
     exists(Fault::new(
         "PEER1703",
         format!("job {}", spec.name),
-        format!("it exists at version {found} with another content: {}", differences.join("; ")),
+        format!(
+            "it exists at version {found} with another content: {}",
+            differences.join("; ")
+        ),
         "a new name, or the same content",
         "use `--update` to make the next version",
     ))

@@ -54,6 +54,21 @@ pub enum Outcome {
     Full,
 }
 
+impl Outcome {
+    /// Returns the word `status` prints.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Eligible => "eligible",
+            Self::Avoided => "avoided",
+            Self::Dead => "dead",
+            Self::Draining => "draining",
+            Self::Excluded => "excluded",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// One peer and the first rule it failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {

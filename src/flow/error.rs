@@ -78,6 +78,12 @@ pub enum FlowError {
         /// The limit.
         limit: Duration,
     },
+    /// The flow panicked or its actor died: a bug, or input it could not survive. Nothing is half committed.
+    #[error("the task died: {reason}")]
+    Died {
+        /// What is known.
+        reason: String,
+    },
 }
 
 impl From<Fault> for FlowError {
@@ -113,7 +119,9 @@ impl FlowError {
             Self::Link(error) => error.disposition(),
             Self::Wire(error) => error.disposition(),
             Self::Reported { report, .. } => report.class,
-            Self::Silent { .. } | Self::Ended { .. } | Self::StageEnded(_) | Self::StopTimedOut { .. } => Disposition::Retry,
+            Self::Silent { .. } | Self::Ended { .. } | Self::StageEnded(_) | Self::StopTimedOut { .. } | Self::Died { .. } => {
+                Disposition::Retry
+            }
             Self::OutOfOrder { .. } | Self::TooLarge { .. } | Self::Refused(_) => Disposition::Fatal,
         }
     }
@@ -132,6 +140,7 @@ impl FlowError {
             Self::OutOfOrder { .. } => "PEER1405",
             Self::TooLarge { .. } => "PEER1406",
             Self::StopTimedOut { .. } => "PEER1407",
+            Self::Died { .. } => "PEER1408",
         };
         code.to_owned()
     }
@@ -147,7 +156,7 @@ impl FlowError {
             Self::Silent { .. } | Self::Ended { .. } | Self::StageEnded(_) | Self::StopTimedOut { .. } => {
                 "nothing: it is tried again; look at the network between the two peers if it stays".into()
             }
-            Self::Wire(_) | Self::OutOfOrder { .. } => {
+            Self::Wire(_) | Self::OutOfOrder { .. } | Self::Died { .. } => {
                 "this is a bug or a mix of versions: report it with `peer version` of both peers".into()
             }
             Self::TooLarge { .. } => "exclude the table, or keep its rows below the limit".into(),

@@ -32,7 +32,10 @@ pub async fn await_member(endpoint: &Endpoint, seeds: &[String]) -> Result<(), T
                 Err(error) => info!(%seed, %error, "seed did not answer"),
             }
             if Instant::now() >= deadline {
-                warn!(seeds = seeds.join(", "), "no member answered within 10 s; this peer works alone and goes on calling its seeds");
+                warn!(
+                    seeds = seeds.join(", "),
+                    "no member answered within 10 s; this peer works alone and goes on calling its seeds"
+                );
                 return Ok(());
             }
         }

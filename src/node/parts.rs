@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::actors::handle::PeerHandle;
 use crate::actors::incoming;
+use crate::actors::link_rates::LinkRates;
 use crate::actors::me::Me;
 use crate::actors::peer::{Peer, PeerArgs, PeerMsg};
 use crate::actors::ports::Ports;
@@ -33,8 +34,8 @@ use crate::core::ids::{Boot, JobName, NodeId};
 use crate::core::job_record::JobRecord;
 use crate::gossip::attributes;
 use crate::gossip::keys::Profile;
-use crate::gossip::table_exchange;
 use crate::gossip::membership::{GOSSIP_INTERVAL, Membership, MembershipConfig};
+use crate::gossip::table_exchange;
 use crate::node::{Mode, NodeOptions};
 use crate::store::database::Store;
 use crate::store::run_file::RunFile;
@@ -64,7 +65,9 @@ pub(super) fn read_config(options: &NodeOptions) -> Result<Config, Failure> {
 
 fn overrides_of(flags: &NodeFlags, mode: &Mode) -> Overrides {
     let one = |name: &str, text: &Option<String>| text.as_ref().map(|text| Override::flag(name, text));
-    let path = |name: &str, path: &Option<std::path::PathBuf>| path.as_ref().map(|path| Override::flag(name, path.display().to_string()));
+    let path = |name: &str, path: &Option<std::path::PathBuf>| {
+        path.as_ref().map(|path| Override::flag(name, path.display().to_string()))
+    };
     let seeds = match mode {
         Mode::Start => Vec::new(),
         Mode::Join { seeds } => seeds.iter().map(|seed| Override::flag("seed", seed)).collect(),
@@ -73,7 +76,11 @@ fn overrides_of(flags: &NodeFlags, mode: &Mode) -> Overrides {
         name: one("name", &flags.name),
         datacenter: one("datacenter", &flags.datacenter),
         class: one("class", &flags.class),
-        meta: flags.meta.iter().map(|(key, value)| Override::flag("meta", format!("{key}={value}"))).collect(),
+        meta: flags
+            .meta
+            .iter()
+            .map(|(key, value)| Override::flag("meta", format!("{key}={value}")))
+            .collect(),
         data_dir: path("data-dir", &flags.data_dir),
         listen: one("listen", &flags.listen),
         advertise: one("advertise", &flags.advertise),
@@ -93,7 +100,10 @@ fn read_key(config: &Config, mode: &Mode) -> Result<ClusterKey, Failure> {
     if *mode == Mode::Start && config.is_key_file_default {
         let made = ClusterKey::generate().and_then(|key| key.save(path).map(|()| key));
         let key = made.map_err(|error| refuse(error.fault()))?;
-        eprintln!("made a new cluster key: {} (copy it to every peer that shall join)", path.display());
+        eprintln!(
+            "made a new cluster key: {} (copy it to every peer that shall join)",
+            path.display()
+        );
         return Ok(key);
     }
     Err(refuse(Fault::new(
@@ -113,7 +123,10 @@ pub(super) struct Doors {
 
 impl Doors {
     pub(super) async fn bind(config: &Config) -> Result<Self, Failure> {
-        Ok(Self { admin: bind("listen.admin", config.listen_admin).await?, http: bind("listen.http", config.listen_http).await? })
+        Ok(Self {
+            admin: bind("listen.admin", config.listen_admin).await?,
+            http: bind("listen.http", config.listen_http).await?,
+        })
     }
 
     pub(super) fn run_file(&self, parts: &Parts) -> RunFile {
@@ -127,7 +140,13 @@ impl Doors {
     }
 
     /// Opens both doors; they close when `stop` is cancelled.
-    pub(super) async fn serve(self, parts: &Parts, metrics: Metrics, stop: &CancellationToken, served: &TaskTracker) -> Result<(), Failure> {
+    pub(super) async fn serve(
+        self,
+        parts: &Parts,
+        metrics: Metrics,
+        stop: &CancellationToken,
+        served: &TaskTracker,
+    ) -> Result<(), Failure> {
         let cluster = Live::new(parts.handle.clone());
         let (http_cluster, http_stop, shell_stop) = (cluster.clone(), stop.clone(), stop.clone());
         let ended = |door: &'static str, result: std::io::Result<()>| {
@@ -143,7 +162,9 @@ impl Doors {
 
 /// Where a door really listens.
 fn address(listener: &TcpListener) -> String {
-    listener.local_addr().map_or_else(|_| String::new(), |address| address.to_string())
+    listener
+        .local_addr()
+        .map_or_else(|_| String::new(), |address| address.to_string())
 }
 
 async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -169,18 +190,26 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) async fn start(config: &Config, mode: &Mode, doors: &Doors, ports: &Ports, link_rate: watch::Receiver<u64>) -> Result<Self, Failure> {
+    pub(super) async fn start(config: &Config, mode: &Mode, doors: &Doors, ports: &Ports) -> Result<Self, Failure> {
         std::fs::create_dir_all(&config.data_dir).map_err(|error| {
             let what = format!("data_dir {}", config.data_dir.display());
-            refuse(Fault::new("PEER1207", what, error.to_string(), "a folder this user may write", "create it, or name another one"))
+            refuse(Fault::new(
+                "PEER1207",
+                what,
+                error.to_string(),
+                "a folder this user may write",
+                "create it, or name another one",
+            ))
         })?;
         let key = read_key(config, mode)?;
         let new_id = NodeId(ports.random_hex(16));
         let store = Store::open(&config.data_dir, || new_id).map_err(|error| refuse(error.fault()))?;
         let (node, boot) = store.identity();
         let cluster_id = key.cluster_id();
-        let endpoint_config =
-            EndpointConfig { advertise: config.advertise_peer, ..EndpointConfig::new(config.listen_peer, node.clone(), key, config.cluster_name.clone()) };
+        let endpoint_config = EndpointConfig {
+            advertise: config.advertise_peer,
+            ..EndpointConfig::new(config.listen_peer, node.clone(), key, config.cluster_name.clone())
+        };
         let (endpoint, incoming) = Endpoint::bind(endpoint_config).map_err(|error| refuse(error.fault()))?;
         let me = Me {
             membership: start_gossip(config, doors, boot, endpoint.clone())?,
@@ -191,7 +220,7 @@ impl Parts {
             node,
             boot,
             cluster_id,
-            link_rate,
+            link_rates: LinkRates::new(config.link_rate_bytes, config.datacenter.clone()),
             endpoint,
         };
         Self::start_actors(me, ports.clone(), Arc::new(store), incoming).await
@@ -204,20 +233,47 @@ impl Parts {
         }
         let (table, seen) = watch::channel(Arc::new(TableView::new(loaded.records)));
         let (news, names) = mpsc::channel::<JobName>(NEWS_MAX);
-        let args = PeerArgs { me: me.clone(), ports, store, table, news };
+        let args = PeerArgs {
+            me: me.clone(),
+            ports,
+            store,
+            table,
+            news,
+        };
         let died = |error: &dyn std::fmt::Display| Failure::local("peer", &error.to_string(), "actors that start", "report this");
         let (root, joined) = Actor::spawn(None, Peer, args).await.map_err(|error| died(&error))?;
-        let handle = root.call(PeerMsg::Handle, Some(ROOT_TIME_MAX)).await.map_err(|error| died(&error))?;
-        let ractor::rpc::CallResult::Success(handle) = handle else { return Err(died(&"the root did not answer")) };
+        let handle = root
+            .call(PeerMsg::Handle, Some(ROOT_TIME_MAX))
+            .await
+            .map_err(|error| died(&error))?;
+        let ractor::rpc::CallResult::Success(handle) = handle else {
+            return Err(died(&"the root did not answer"));
+        };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let sync = Arc::new(handle.sync_table());
-        let doors = incoming::Doors { me: me.clone(), table: sync.clone(), tasks: handle.tasks() };
+        let doors = incoming::Doors {
+            me: me.clone(),
+            table: sync.clone(),
+            tasks: handle.tasks(),
+        };
         tasks.spawn(incoming::run(incoming, doors, stop.clone()));
-        tasks.spawn(table_exchange::run(me.membership.clone(), me.endpoint.clone(), sync, stop.clone()));
+        tasks.spawn(table_exchange::run(
+            me.membership.clone(),
+            me.endpoint.clone(),
+            sync,
+            stop.clone(),
+        ));
         tasks.spawn(spread::run(me.clone(), seen, names, stop.clone()));
         let root_task = watch_root(joined, &tasks);
         info!(node = %me.node, boot = me.boot.0, "peer started");
-        Ok(Self { me, handle, root, root_task, stop, tasks })
+        Ok(Self {
+            me,
+            handle,
+            root,
+            root_task,
+            stop,
+            tasks,
+        })
     }
 
     /// Returns when the root actor has ended.
