@@ -20,11 +20,11 @@ pub fn source_chooser(spec: JobSpec, roster: watch::Receiver<Arc<Roster>>) -> Ch
         let ranking = rank_with(&spec, Task::Source, &roster, Circumstances { avoid, running: None });
         ranking.eligible.iter().find_map(|(id, _)| {
             let member = find(&roster, id)?;
-            let address = member.peer_addr.parse().ok()?;
+            let addr = member.peer_addr.parse().ok()?;
             Some(SourcePeer {
                 id: id.clone(),
                 name: member.name.clone(),
-                address,
+                addr,
             })
         })
     })

@@ -20,14 +20,14 @@ use crate::actors::sink_task::{SinkTask, SinkTaskArgs, SinkTaskMsg};
 use crate::actors::source_choice::source_chooser;
 use crate::actors::source_task::{SourceTask, SourceTaskArgs, SourceTaskMsg};
 use crate::actors::table_keeper::Change;
-use crate::actors::task_report::{ERRORS_MAX, TaskBrief, TaskReport};
+use crate::actors::task_entries::{Sink, Source, report};
 use crate::actors::tasks_msg::{StartSink, SubscriptionId, TasksMsg};
 use crate::core::disposition::Disposition;
 use crate::core::ids::{JobId, JobName};
 use crate::core::job_record::Claim;
 use crate::core::job_spec::SinkSpec;
-use crate::core::job_state::{ErrorReport, SinkStatus};
-use crate::core::member::TaskCounts;
+use crate::core::job_state::SinkStatus;
+use crate::core::member::{TaskCounts, name_of};
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::{SinkArgs, SinkEvent};
 use crate::flow::source_flow::SourceArgs;
@@ -50,24 +50,6 @@ pub struct TasksArgs {
     pub me: Me,
     /// Where claims go.
     pub job_table: ActorRef<JobTableMsg>,
-}
-
-struct Sink {
-    start: StartSink,
-    /// None once it ended; errors stay for `status`.
-    actor: Option<ActorRef<SinkTaskMsg>>,
-    status: watch::Receiver<SinkStatus>,
-    claim: Option<Claim>,
-    errors: VecDeque<ErrorReport>,
-    starts: u64,
-    /// What gossip was told last.
-    told: String,
-}
-
-struct Source {
-    subscription: SubscriptionId,
-    actor: ActorRef<SourceTaskMsg>,
-    status: watch::Receiver<SourceStatus>,
 }
 
 /// State of the actor.
@@ -102,6 +84,7 @@ impl TasksState {
         }
         let (status_in, status) = watch::channel(SinkStatus::default());
         let (events_in, events) = mpsc::channel(SINK_EVENTS_MAX);
+        let (_, link_rate) = watch::channel(start.spec.link.rate_bytes);
         let flow = SinkArgs {
             job: start.job.clone(),
             spec: start.spec.clone(),
@@ -116,6 +99,8 @@ impl TasksState {
             events: events_in,
             status: status_in,
             window_bytes: self.me.window_bytes(),
+            memory_bytes: self.me.window_bytes() * 2,
+            link_rate,
         };
         info!(job = %start.job, "sink task started");
         let args = SinkTaskArgs {
@@ -193,12 +178,17 @@ impl TasksState {
                 let sink = self.sinks.get_mut(&job.name).expect("found above");
                 sink.claim.insert(self.me.claim(&sink.start, epoch, target_uuid)).clone()
             }
-            SinkEvent::SourceChosen { src_epoch, node, name } => {
+            SinkEvent::SourceChosen { src_epoch, node } => {
                 let Some(claim) = &mut sink.claim else { return };
                 claim.src_epoch = src_epoch;
+                claim.source_name = name_of(&self.me.roster().borrow(), &node);
                 claim.source = Some(node);
-                claim.source_name = name;
                 claim.clone()
+            }
+            SinkEvent::SourceFailed { node, error } => {
+                let report = error.report(self.me.clock.wall_text());
+                warn!(job = %job, peer = %node, error = %report.text, "source failed, another try follows");
+                return sink.remember(report);
             }
         };
         self.claim(&job.name, claim);
@@ -218,10 +208,7 @@ impl TasksState {
             (Some(report), _) => warn!(job = %job, error = %report.text, "sink task ended, another try will follow"),
         }
         if let Some(report) = report.clone().filter(|_| disposition != Some(Disposition::Superseded)) {
-            if sink.errors.len() == ERRORS_MAX {
-                sink.errors.pop_front();
-            }
-            sink.errors.push_back(report);
+            sink.remember(report);
         }
         // After an error the claim stays: this peer tries again first, until nomination gives it up.
         if disposition.is_none() {
@@ -300,20 +287,6 @@ impl TasksState {
         }
     }
 
-    fn report(&self, job: &JobName) -> Option<TaskReport> {
-        let (sink, source) = (self.sinks.get(job), self.sources.get(job));
-        if sink.is_none() && source.is_none() {
-            return None;
-        }
-        let running = sink.filter(|sink| sink.actor.is_some());
-        Some(TaskReport {
-            sink: running.map(|sink| sink.status.borrow().clone()),
-            source: source.map(|source| source.status.borrow().clone()),
-            errors: sink.map_or_else(Vec::new, |sink| sink.errors.iter().cloned().collect()),
-            restarts: sink.map_or(0, |sink| sink.starts.saturating_sub(1)),
-        })
-    }
-
     fn publish(&mut self) {
         let counts = TaskCounts {
             source: u32::try_from(self.sources.len()).unwrap_or(u32::MAX),
@@ -324,25 +297,15 @@ impl TasksState {
             self.told_counts = counts;
         }
         for (job, sink) in &mut self.sinks {
-            let text = if sink.actor.is_some() {
-                let brief = TaskBrief::of(sink.start.job.inc, &sink.status.borrow(), sink.errors.back());
-                serde_json::to_string(&brief).expect("a brief has only text keys")
-            } else {
-                String::new()
-            };
-            if text == sink.told {
-                continue;
-            }
-            if text.is_empty() {
-                self.me.withdraw_sink(job);
-            } else {
-                self.me.publish(&Fact::Task(TaskFact {
+            match sink.news() {
+                None => {}
+                Some(text) if text.is_empty() => self.me.withdraw_sink(job),
+                Some(state) => self.me.publish(&Fact::Task(TaskFact {
                     job: job.clone(),
                     kind: TaskKind::Sink,
-                    state: text.clone(),
-                }));
+                    state,
+                })),
             }
-            sink.told = text;
         }
     }
 
@@ -417,7 +380,7 @@ impl Actor for Tasks {
             TasksMsg::SinkEvent { job, event } => state.sink_event(&job, event),
             TasksMsg::SinkEnded { job, result } => state.sink_ended(&job, result),
             TasksMsg::SourceEnded { subscription, result } => state.source_ended(&subscription, &result),
-            TasksMsg::Report { job, reply } => drop(reply.send(state.report(&job))),
+            TasksMsg::Report { job, reply } => drop(reply.send(report(state.sinks.get(&job), state.sources.get(&job)))),
             TasksMsg::Publish => state.publish(),
             TasksMsg::StopAll(reply) => state.stop_all(reply),
         }

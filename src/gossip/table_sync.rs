@@ -78,12 +78,13 @@ pub struct Synced {
 
 /// Sends records to all of `addrs`, a few at a time, and returns who did not take them; the comparison repairs that later.
 pub async fn push(endpoint: &Endpoint, addrs: &[SocketAddr], records: &[Vec<u8>]) -> Vec<(SocketAddr, GossipError)> {
-    let pushes = addrs.iter().map(|addr| async move {
-        let pushed = push_one(endpoint, *addr, records).await;
-        pushed.err().map(|error| (*addr, error))
-    });
+    let pushes: Vec<_> = addrs.iter().map(|addr| push_or_say(endpoint, *addr, records)).collect();
     let failed = stream::iter(pushes).buffer_unordered(FAN_OUT_MAX);
     failed.filter_map(|failed| async { failed }).collect().await
+}
+
+async fn push_or_say(endpoint: &Endpoint, addr: SocketAddr, records: &[Vec<u8>]) -> Option<(SocketAddr, GossipError)> {
+    push_one(endpoint, addr, records).await.err().map(|error| (addr, error))
 }
 
 async fn push_one(endpoint: &Endpoint, addr: SocketAddr, records: &[Vec<u8>]) -> Result<(), GossipError> {
