@@ -4,7 +4,7 @@
 //! ended, the job table what was claimed, gossip what runs here. One sink and one source task per job at most. It restarts
 //! nothing by itself: whether and when a task starts again is nomination's decision.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
