@@ -366,10 +366,10 @@ async fn preflight_names_missing_tables_privileges_and_one_server_on_both_sides(
             .filter(|f| f.id == id && f.severity == severity)
             .count()
     };
-    assert_eq!(bad("PEER1210", Severity::Fail), 1, "REPLICATION SLAVE: {source:#?}");
-    assert_eq!(bad("PEER1211", Severity::Fail), 1, "REPLICATION CLIENT: {source:#?}");
-    assert_eq!(bad("PEER1212", Severity::Fail), 1, "a missing table: {source:#?}");
-    assert_eq!(bad("PEER1212", Severity::Warn), 1, "a keyless table: {source:#?}");
-    assert_eq!(bad("PEER1214", Severity::Fail), 1, "one server: {target:#?}");
-    assert_eq!(bad("PEER1216", Severity::Warn), 2, "writing: {target:#?}");
+    assert_eq!(bad("PEER1360", Severity::Fail), 1, "REPLICATION SLAVE: {source:#?}");
+    assert_eq!(bad("PEER1361", Severity::Fail), 1, "REPLICATION CLIENT: {source:#?}");
+    assert_eq!(bad("PEER1362", Severity::Fail), 1, "a missing table: {source:#?}");
+    assert_eq!(bad("PEER1362", Severity::Warn), 1, "a keyless table: {source:#?}");
+    assert_eq!(bad("PEER1364", Severity::Fail), 1, "one server: {target:#?}");
+    assert_eq!(bad("PEER1366", Severity::Warn), 2, "writing: {target:#?}");
 }

@@ -142,7 +142,7 @@ fn submit_command(
     let form = "`?update=true&expect_version=N`, both optional";
     let query = query.map_err(|error| Refusal::usage("query", &error.body_text(), form, "POST /v1/jobs?update=true"))?;
     let expected = format!("a job.toml of at most {JOB_TEXT_BYTES_MAX} bytes");
-    let refuse = |found: String| Refusal::invalid(Fault::new("PEER1005", "body", found, &expected, "send the text of job.toml"));
+    let refuse = |found: String| Refusal::invalid(Fault::new("PEER1055", "body", found, &expected, "send the text of job.toml"));
     let body = body.map_err(|error| refuse(error.body_text()))?;
     let text = String::from_utf8(body.into()).map_err(|error| refuse(error.to_string()))?;
     Ok(Command::Submit(SubmitRequest {
@@ -174,7 +174,7 @@ async fn no_such_page(request: Request) -> Response {
     refused(&Refusal::new(
         RefusalKind::Unknown,
         Fault::new(
-            "PEER1006",
+            "PEER1056",
             format!("path `{path}`"),
             "nothing there",
             "a path of this version",
@@ -224,7 +224,7 @@ async fn turn_away_foreigners(request: Request, next: Next) -> Response {
         Some(found) => {
             let fix = "ask by address, for example http://127.0.0.1:7422, and not from a page of another site";
             let fault = Fault::new(
-                "PEER1007",
+                "PEER1057",
                 "request",
                 found,
                 "a request to this peer by its address or as localhost",

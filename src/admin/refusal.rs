@@ -2,7 +2,7 @@
 //!
 //! Made by `parse` and by the `Cluster` implementation; `http` turns the kind into a status code, the command line into
 //! an exit code. The JSON is `{"error":{"code","what","found","expected","fix","faults":[…]}}` at every door.
-//! Codes PEER1001–1099 are the doors' own.
+//! Codes PEER1051–1069 are the doors' own.
 
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,7 @@ impl Refusal {
     #[must_use]
     pub fn unknown_job(name: &str) -> Self {
         let fix = "see `peer jobs` for the names; a job submitted elsewhere may still be on its way to this peer";
-        let fault = Fault::new("PEER1001", format!("job `{name}`"), "no such job", "the name of a job", fix);
+        let fault = Fault::new("PEER1051", format!("job `{name}`"), "no such job", "the name of a job", fix);
         Self::new(RefusalKind::Unknown, fault)
     }
 
@@ -78,14 +78,14 @@ impl Refusal {
     #[must_use]
     pub fn not_ready(what: &str, found: &str) -> Self {
         let fix = "try again in a few seconds, or ask another peer with --address";
-        let fault = Fault::new("PEER1002", what, found, "a peer that is ready", fix);
+        let fault = Fault::new("PEER1052", what, found, "a peer that is ready", fix);
         Self::new(RefusalKind::NotReady, fault)
     }
 
     /// The command is not written as it should be.
     #[must_use]
     pub fn usage(what: &str, found: &str, expected: &str, fix: &str) -> Self {
-        Self::new(RefusalKind::Usage, Fault::new("PEER1003", what, found, expected, fix))
+        Self::new(RefusalKind::Usage, Fault::new("PEER1053", what, found, expected, fix))
     }
 
     /// A command that a later version will have.
@@ -94,7 +94,7 @@ impl Refusal {
         let fix = "use a later version; `help` lists what this one does";
         let expected = "a command of this version";
         Self::invalid(Fault::new(
-            "PEER1004",
+            "PEER1054",
             format!("`{name}`"),
             "not yet in this version",
             expected,

@@ -198,7 +198,7 @@ impl<R: AsyncBufRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let refuse = |found: String| {
             let expected = format!("a job.toml of at most {JOB_TEXT_BYTES_MAX} bytes");
             Some(Err(Refusal::invalid(Fault::new(
-                "PEER1005",
+                "PEER1055",
                 "job text",
                 found,
                 expected,
@@ -215,7 +215,7 @@ impl<R: AsyncBufRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     async fn too_long(&mut self) -> io::Result<()> {
         let found = format!("more than {LINE_BYTES_MAX} bytes; the connection is closed");
         let expected = format!("at most {LINE_BYTES_MAX} bytes in a line");
-        let fault = Fault::new("PEER1008", "line", found, expected, "submit a job with `peer submit FILE`");
+        let fault = Fault::new("PEER1058", "line", found, expected, "submit a job with `peer submit FILE`");
         self.say(&render::refusal(&Refusal::invalid(fault))).await
     }
 

@@ -103,7 +103,7 @@ impl Client {
     fn no_peer(&self, found: &str) -> Failure {
         let fix = "start one with `peer start`, or name another with --address HOST:PORT or PEER_ADDRESS";
         let fault = Fault::new(
-            "PEER1009",
+            "PEER1059",
             format!("peer at {}", self.address),
             found,
             "a peer that answers",
@@ -117,7 +117,7 @@ impl Client {
         let what = format!("answer of {}", self.address);
         Failure::new(
             EXIT_NO_PEER,
-            Fault::new("PEER1009", what, found, "the JSON of a peer of this version", fix),
+            Fault::new("PEER1059", what, found, "the JSON of a peer of this version", fix),
         )
     }
 }

@@ -38,13 +38,13 @@ impl Failure {
     /// Something on this machine failed: a file, a terminal.
     #[must_use]
     pub fn local(what: &str, found: &str, expected: &str, fix: &str) -> Self {
-        Self::new(EXIT_FAILED, Fault::new("PEER1010", what, found, expected, fix))
+        Self::new(EXIT_FAILED, Fault::new("PEER1060", what, found, expected, fix))
     }
 
     /// Wrong usage of a kind clap does not see.
     #[must_use]
     pub fn usage(what: &str, found: &str, expected: &str, fix: &str) -> Self {
-        Self::new(EXIT_USAGE, Fault::new("PEER1003", what, found, expected, fix))
+        Self::new(EXIT_USAGE, Fault::new("PEER1053", what, found, expected, fix))
     }
 
     /// Prints it.

@@ -33,7 +33,7 @@ pub fn run(address: &str) -> Result<(), Failure> {
     done.map_err(|error| {
         let fix = "look at the peer's log, then connect again";
         let fault = Fault::new(
-            "PEER1009",
+            "PEER1059",
             format!("shell at {address}"),
             error.to_string(),
             "an open connection",
@@ -109,7 +109,7 @@ impl Peer {
             let fix = "start a peer with `peer start`, or name its shell with --admin HOST:PORT or PEER_ADMIN";
             Failure::new(
                 EXIT_NO_PEER,
-                Fault::new("PEER1009", format!("shell at {address}"), found, "a peer that answers", fix),
+                Fault::new("PEER1059", format!("shell at {address}"), found, "a peer that answers", fix),
             )
         };
         let mut addresses = address.to_socket_addrs().map_err(|error| refuse(error.to_string()))?;

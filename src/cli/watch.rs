@@ -136,7 +136,7 @@ impl Watch<'_> {
         let what = format!("wait for job `{}`", self.submitted.name);
         Failure::new(
             EXIT_INTERRUPTED,
-            Fault::new("PEER1011", what, "Ctrl-C; the job goes on", "streaming", fix),
+            Fault::new("PEER1061", what, "Ctrl-C; the job goes on", "streaming", fix),
         )
     }
 
@@ -148,7 +148,7 @@ impl Watch<'_> {
         );
         let fix = format!("`peer status {}` shows why; wait longer with --timeout", self.submitted.name);
         let what = format!("wait for job `{}`", self.submitted.name);
-        Failure::new(EXIT_FAILED, Fault::new("PEER1011", what, found, "streaming", fix))
+        Failure::new(EXIT_FAILED, Fault::new("PEER1061", what, found, "streaming", fix))
     }
 }
 
@@ -186,7 +186,7 @@ fn stuck(view: &StatusView) -> Fault {
         JobPhase::Failed => format!("`peer status {0}` shows more; `peer restart {0}` tries again", view.name),
         _ => format!("`peer resume {}` lets it go on", view.name),
     };
-    Fault::new("PEER1011", what, format!("{state}{reason}"), "streaming", fix)
+    Fault::new("PEER1061", what, format!("{state}{reason}"), "streaming", fix)
 }
 
 fn arrived(view: &StatusView) -> String {

@@ -19,7 +19,7 @@ pub enum Severity {
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Stable number of the check, `PEER12nn`.
+    /// Stable number of the check, `PEER13nn`.
     pub id: String,
     /// How bad it is.
     pub severity: Severity,

@@ -134,7 +134,7 @@ impl FlowError {
             Self::Link(error) => return error.fault().code,
             Self::Reported { report, .. } => &report.code,
             Self::Refused(fault) => &fault.code,
-            Self::Wire(_) => "PEER1402",
+            Self::Wire(_) => crate::transport::error::BYTES,
             Self::Silent { .. } => "PEER1403",
             Self::Ended { .. } | Self::StageEnded(_) => "PEER1404",
             Self::OutOfOrder { .. } => "PEER1405",

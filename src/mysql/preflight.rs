@@ -37,14 +37,14 @@ const fn fatal(id: &'static str, name: &'static str, expected: &'static str, is_
 }
 
 const SOURCE_SETTINGS: [Setting; 7] = [
-    fatal("PEER1203", "log_bin", "ON", false),
-    fatal("PEER1204", "gtid_mode", "ON", true),
-    fatal("PEER1205", "enforce_gtid_consistency", "ON", true),
-    fatal("PEER1206", "binlog_format", "ROW", true),
-    fatal("PEER1207", "binlog_row_image", "FULL", true),
-    fatal("PEER1208", "binlog_row_value_options", "", true),
+    fatal("PEER1353", "log_bin", "ON", false),
+    fatal("PEER1354", "gtid_mode", "ON", true),
+    fatal("PEER1355", "enforce_gtid_consistency", "ON", true),
+    fatal("PEER1356", "binlog_format", "ROW", true),
+    fatal("PEER1357", "binlog_row_image", "FULL", true),
+    fatal("PEER1358", "binlog_row_value_options", "", true),
     // Off, the binlog's order is not that of visibility: PROTOCOLS 1 and 8.
-    fatal("PEER1209", "binlog_order_commits", "ON", true),
+    fatal("PEER1359", "binlog_order_commits", "ON", true),
 ];
 
 /// Checks the source side.
@@ -63,12 +63,12 @@ pub async fn check_source(spec: &JobSpec) -> Result<Vec<Finding>, Error> {
     findings.push(check_replication(&grants, &spec.source.endpoint));
     findings.push(match binlog_end(&mut session).await {
         Ok(end) => Finding::ok(
-            "PEER1211",
+            "PEER1361",
             "binlog position of the source",
             format!("{}:{}", end.file, end.offset),
         ),
         Err(error) => refused(
-            "PEER1211",
+            "PEER1361",
             "binlog position of the source",
             &error,
             &grant("REPLICATION CLIENT", "*.*", &spec.source.endpoint),
@@ -113,14 +113,14 @@ pub fn check_pair(source_uuid: &str, target_uuid: &str) -> Finding {
         let found = format!("one server, {source_uuid}");
         return Finding::bad(
             Severity::Fail,
-            "PEER1215",
+            "PEER1365",
             object,
             found,
             "two servers",
             "correct one of the two endpoints in the job",
         );
     }
-    Finding::ok("PEER1215", object, "two servers")
+    Finding::ok("PEER1365", object, "two servers")
 }
 
 /// The same address on both sides; other names of one server are found by `check_pair`.
@@ -131,14 +131,14 @@ fn check_endpoints(spec: &JobSpec) -> Finding {
         let found = format!("both {}:{}", source.host, source.port);
         return Finding::bad(
             Severity::Fail,
-            "PEER1214",
+            "PEER1364",
             object,
             found,
             "two servers",
             "correct one of the two endpoints in the job",
         );
     }
-    Finding::ok("PEER1214", object, "two addresses")
+    Finding::ok("PEER1364", object, "two addresses")
 }
 
 /// Connects; None with a finding when that is not possible.
@@ -150,7 +150,7 @@ async fn reach(endpoint: &DatabaseSpec, side: &str, findings: &mut Vec<Finding>)
             let expected = format!("a login as `{}`", endpoint.user);
             findings.push(Finding::bad(
                 Severity::Fail,
-                "PEER1201",
+                "PEER1351",
                 object,
                 error.to_string(),
                 expected,
@@ -159,7 +159,7 @@ async fn reach(endpoint: &DatabaseSpec, side: &str, findings: &mut Vec<Finding>)
             return None;
         }
     };
-    findings.push(Finding::ok("PEER1201", &object, format!("server {}", session.server_uuid())));
+    findings.push(Finding::ok("PEER1351", &object, format!("server {}", session.server_uuid())));
     findings.push(check_version(&object, session.version()));
     Some(session)
 }
@@ -171,14 +171,14 @@ fn check_version(object: &str, version: &str) -> Finding {
     if version.to_lowercase().contains("mariadb") || found < VERSION_MIN {
         return Finding::bad(
             Severity::Fail,
-            "PEER1202",
+            "PEER1352",
             object,
             version,
             "MySQL 8.0 or later",
             "upgrade the server",
         );
     }
-    Finding::ok("PEER1202", object, version)
+    Finding::ok("PEER1352", object, version)
 }
 
 async fn check_setting(session: &mut Session, setting: &Setting) -> Result<Finding, Error> {
@@ -221,12 +221,12 @@ async fn check_setting(session: &mut Session, setting: &Setting) -> Result<Findi
 fn check_replication(grants: &Grants, endpoint: &DatabaseSpec) -> Finding {
     let object = format!("privileges of `{}` on the source", endpoint.user);
     if grants.has_global("REPLICATION SLAVE") {
-        return Finding::ok("PEER1210", object, "REPLICATION SLAVE");
+        return Finding::ok("PEER1360", object, "REPLICATION SLAVE");
     }
     let fix = grant("REPLICATION SLAVE, REPLICATION CLIENT", "*.*", endpoint);
     Finding::bad(
         Severity::Fail,
-        "PEER1210",
+        "PEER1360",
         object,
         "no REPLICATION SLAVE",
         "REPLICATION SLAVE",
@@ -238,7 +238,7 @@ async fn check_table(session: &mut Session, name: &TableName, endpoint: &Databas
     let object = format!("table {name} of the source");
     let shapes = match inspect::shapes(session, std::slice::from_ref(name)).await {
         Ok(shapes) => shapes,
-        Err(error) if error.disposition() == Disposition::Fatal => return Ok(refused("PEER1212", &object, &error, &error.fix())),
+        Err(error) if error.disposition() == Disposition::Fatal => return Ok(refused("PEER1362", &object, &error, &error.fix())),
         Err(error) => return Err(error),
     };
     let reading = session
@@ -248,7 +248,7 @@ async fn check_table(session: &mut Session, name: &TableName, endpoint: &Databas
         Ok(_) => {}
         Err(error) if error.disposition() == Disposition::Fatal => {
             return Ok(refused(
-                "PEER1212",
+                "PEER1362",
                 &object,
                 &error,
                 &grant("SELECT", &quote::table(name), endpoint),
@@ -257,14 +257,14 @@ async fn check_table(session: &mut Session, name: &TableName, endpoint: &Databas
         Err(error) => return Err(error),
     }
     Ok(match shapes.first().and_then(|shape| shape.key.as_ref()) {
-        Some(key) => Finding::ok("PEER1212", object, format!("InnoDB, key {}", key.index)),
+        Some(key) => Finding::ok("PEER1362", object, format!("InnoDB, key {}", key.index)),
         None => {
             let fix = format!(
                 "ALTER TABLE {} ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
                 quote::table(name)
             );
             let expected = "a primary key, or a unique key of NOT NULL columns: without one the copy cannot be resumed";
-            Finding::bad(Severity::Warn, "PEER1212", object, "InnoDB, no key", expected, fix)
+            Finding::bad(Severity::Warn, "PEER1362", object, "InnoDB, no key", expected, fix)
         }
     })
 }
@@ -274,12 +274,12 @@ async fn check_writable(session: &mut Session) -> Result<Finding, Error> {
         .first::<(bool, bool)>("SELECT @@GLOBAL.read_only, @@GLOBAL.super_read_only")
         .await?;
     if flags == Some((false, false)) {
-        return Ok(Finding::ok("PEER1213", "target", "writable"));
+        return Ok(Finding::ok("PEER1363", "target", "writable"));
     }
     let fix = "point the endpoint at the writable server, or SET GLOBAL super_read_only = OFF, read_only = OFF";
     Ok(Finding::bad(
         Severity::Fail,
-        "PEER1213",
+        "PEER1363",
         "target",
         "read_only = ON",
         "read_only = OFF",
@@ -298,13 +298,13 @@ fn check_schema_grants(grants: &Grants, schema: &str, endpoint: &DatabaseSpec) -
         .filter(|privilege| !grants.has(privilege, schema))
         .collect();
     if missing.is_empty() {
-        return Finding::ok("PEER1216", object, "all that is needed");
+        return Finding::ok("PEER1366", object, "all that is needed");
     }
     // Grants on single tables or by patterns are not read: it may still work.
     let fix = grant(&missing.join(", "), &format!("{}.*", quote::identifier(schema)), endpoint);
     Finding::bad(
         Severity::Warn,
-        "PEER1216",
+        "PEER1366",
         object,
         format!("no {}", missing.join(", ")),
         TARGET_PRIVILEGES.join(", "),

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::core::ids::NodeId;
 use crate::transport::endpoint::IncomingStream;
-use crate::transport::error::{KEY_MISMATCH, TransportError};
+use crate::transport::error::{KEY_MISMATCH, REFUSED, TransportError};
 use crate::transport::hello::{Local, Refusal, judge, priority};
 use crate::transport::stream::Stream;
 use crate::transport::tls::peer_of;
@@ -82,7 +82,7 @@ impl Acceptor {
             if self.endpoint.open_connections() >= CONNECTIONS_MAX {
                 self.door
                     .refusals
-                    .log(incoming.remote_address(), "PEER1209", "too many connections");
+                    .log(incoming.remote_address(), REFUSED, "too many connections");
                 incoming.refuse();
                 continue;
             }

@@ -29,7 +29,7 @@ pub const LOST: &str = "PEER1206";
 pub const BIND: &str = "PEER1207";
 /// Code: bytes that cannot be understood.
 pub const BYTES: &str = "PEER1208";
-/// Code: a refusal whose code this build does not know.
+/// Code: a refusal for another reason: too many connections, or a code this build does not know.
 pub const REFUSED: &str = "PEER1209";
 
 /// TLS alerts that say "your certificate is not one of ours": bad, unsupported, unknown, unknown CA, decrypt error,

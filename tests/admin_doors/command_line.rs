@@ -70,7 +70,7 @@ async fn no_peer_is_exit_code_3_with_the_address_and_what_to_do() {
     assert!(stderr.contains(&address) && stderr.contains("peer start"), "{stderr}");
     let (code, stdout, _) = peer(&["jobs", "--json", "--address", &address]).await;
     let body: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((code, &body["error"]["code"]), (3, &"PEER1009".into()));
+    assert_eq!((code, &body["error"]["code"]), (3, &"PEER1059".into()));
     let (code, _, stderr) = peer(&["shell", "--admin", &address]).await;
     assert_eq!(code, 3);
     assert!(stderr.contains(&address), "{stderr}");
@@ -160,7 +160,7 @@ async fn every_question_has_an_answer_for_people_and_one_for_programs() {
     }
     let (code, stdout, stderr) = ask(&doors, &["status", "nope"]).await;
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("PEER1001"), "{stderr}");
+    assert!(stderr.contains("PEER1051"), "{stderr}");
     doors.close().await;
 }
 

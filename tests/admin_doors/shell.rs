@@ -73,7 +73,7 @@ async fn an_error_in_the_shell_says_what_to_do_and_the_session_goes_on() {
     for expected in [
         "no such command",
         "status JOB",
-        "PEER1001",
+        "PEER1051",
         "not yet in this version",
         "--yes",
         "peer 0.1.0 on sh-1",
@@ -87,7 +87,7 @@ async fn an_error_in_the_shell_says_what_to_do_and_the_session_goes_on() {
 async fn a_line_without_an_end_is_refused_and_the_connection_closed() {
     let doors = Doors::open().await;
     let text = doors.nc(&"x".repeat(shell::LINE_BYTES_MAX + 10)).await;
-    assert!(text.contains("PEER1008"), "{text}");
+    assert!(text.contains("PEER1058"), "{text}");
     doors.close().await;
 }
 
@@ -97,7 +97,7 @@ async fn a_job_text_over_the_bound_is_refused_and_not_taken_for_commands() {
     let text = doors
         .nc(&format!("submit <<EOF\n{}EOF\nquit\n", "purge orders --yes\n".repeat(20_000)))
         .await;
-    assert!(text.contains("PEER1005"), "{text}");
+    assert!(text.contains("PEER1055"), "{text}");
     assert!(!text.contains("purged"), "{text}");
     doors.close().await;
 }
