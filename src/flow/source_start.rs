@@ -69,8 +69,9 @@ fn keyless(shapes: &[TableShape], row: &CopyRow) -> Option<ShapeId> {
 }
 
 async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
-    let shapes = inspect::shapes(session, &spec.tables).await?;
     let executed = executed_without_prepared(session).await?;
+    // After G0: a definition that changes in between is then in the stream, and refused, instead of unseen.
+    let shapes = inspect::shapes(session, &spec.tables).await?;
     let is_copied = spec.source.start == StartPoint::Snapshot;
     let row = |shape: &TableShape| CopyRow {
         table: shape.name.clone(),
