@@ -107,7 +107,7 @@ fn read_key(config: &Config, mode: &Mode) -> Result<ClusterKey, Failure> {
         return Ok(key);
     }
     Err(refuse(Fault::new(
-        "PEER1205",
+        "PEER1211",
         format!("key file {}", path.display()),
         "no such file",
         "the key of the cluster",
@@ -170,7 +170,7 @@ fn address(listener: &TcpListener) -> String {
 async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         refuse(Fault::new(
-            "PEER1206",
+            "PEER1062",
             format!("{what} {address}"),
             error.to_string(),
             "a free TCP port of this machine",
@@ -194,7 +194,7 @@ impl Parts {
         std::fs::create_dir_all(&config.data_dir).map_err(|error| {
             let what = format!("data_dir {}", config.data_dir.display());
             refuse(Fault::new(
-                "PEER1207",
+                "PEER1604",
                 what,
                 error.to_string(),
                 "a folder this user may write",
