@@ -1,5 +1,7 @@
 //! P10: bad input of any kind is refused with all its faults named, and changes nothing. Real processes, real servers.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

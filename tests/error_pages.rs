@@ -3,6 +3,8 @@
 //! A person who reads `PEERnnnn` at night looks it up; a page that is missing or speaks of something else is worse than no
 //! code. Also holds which folder may make which codes, so that two folders never use one code for two meanings.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::RangeInclusive;

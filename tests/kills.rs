@@ -3,6 +3,8 @@
 //! Four writers begin before the copy and go on for `PEER_TEST_WRITE_SECONDS` (60); the peer that runs the sink and then the
 //! one that runs the source get SIGKILL during the copy and again during the stream. `PEER_TEST_RUNS` repeats it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::sync::Arc;

@@ -19,6 +19,7 @@ pub mod spread;
 pub mod sync_table;
 pub mod table_keeper;
 pub mod table_view;
+pub mod target_cleaning;
 pub mod task_entries;
 pub mod task_report;
 pub mod tasks;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
@@ -20,12 +19,12 @@ use crate::actors::sink_task::{SinkTask, SinkTaskArgs, SinkTaskMsg};
 use crate::actors::source_choice::source_chooser;
 use crate::actors::source_task::{SourceTask, SourceTaskArgs, SourceTaskMsg};
 use crate::actors::table_keeper::Change;
+use crate::actors::target_cleaning::clean_target;
 use crate::actors::task_entries::{Sink, Source, report};
 use crate::actors::tasks_msg::{StartSink, SubscriptionId, TasksMsg};
 use crate::core::disposition::Disposition;
 use crate::core::ids::{JobId, JobName};
 use crate::core::job_record::Claim;
-use crate::core::job_spec::SinkSpec;
 use crate::core::job_state::SinkStatus;
 use crate::core::member::{TaskCounts, name_of};
 use crate::flow::error::FlowError;
@@ -33,13 +32,9 @@ use crate::flow::sink_flow::{SinkArgs, SinkEvent};
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
 use crate::gossip::keys::{Fact, TaskFact, TaskKind};
-use crate::mysql::target::purge::purge;
 
 /// How often gossip hears of the tasks. Trades freshness of `peer jobs` on other peers against gossip bytes.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long a target may take to forget a purged job.
-const CLEAN_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Events of a sink flow that were not handled yet: it makes a handful per start.
 const SINK_EVENTS_MAX: usize = 16;
@@ -251,19 +246,6 @@ impl TasksState {
         self.answer_when_stopped();
     }
 
-    /// Forgets a purged job's progress in its target. A target out of reach keeps rows that no later incarnation sees.
-    fn clean_target(&mut self, job: JobId, sink: SinkSpec) {
-        self.sinks.remove(&job.name);
-        let done = async move {
-            match timeout(CLEAN_TIME_MAX, purge(&sink, &job)).await {
-                Ok(Ok(_)) => info!(job = %job, "progress was removed from the target"),
-                Ok(Err(error)) => warn!(job = %job, %error, "progress stays in the target"),
-                Err(_) => warn!(job = %job, "progress stays in the target: it did not answer"),
-            }
-        };
-        self.cleaning.spawn(done);
-    }
-
     fn claim(&self, job: &JobName, claim: Claim) {
         let change = Change::Claim(Box::new(Claim {
             at: self.me.clock.wall_text(),
@@ -371,7 +353,10 @@ impl Actor for Tasks {
             TasksMsg::StartSink(start) => state.start_sink(*start, &myself).await?,
             TasksMsg::StopSink { job, reason } => state.stop_sink(&job, &reason),
             TasksMsg::ReleaseClaim { job } => state.release_claim(&job),
-            TasksMsg::CleanTarget { job, sink } => state.clean_target(job, *sink),
+            TasksMsg::CleanTarget { job, sink } => {
+                state.sinks.remove(&job.name);
+                drop(state.cleaning.spawn(clean_target(job, *sink)));
+            }
             TasksMsg::Subscribe {
                 subscription,
                 flow,

@@ -12,7 +12,6 @@ use crate::core::job_spec::JobSpec;
 use crate::core::job_state::Phase;
 use crate::core::member::name_of;
 use crate::core::placement::{Ranking, Task, rank};
-use crate::gossip::keys::TaskKind;
 
 /// One living job, as this peer sees it.
 pub struct Seen<'a> {
@@ -32,16 +31,16 @@ impl<'a> Seen<'a> {
     /// Puts together what is known.
     #[must_use]
     pub fn new(record: &'a JobRecord, view: &'a ClusterView) -> Self {
-        let is_live = |id: &NodeId| view.facts.iter().any(|peer| peer.id == *id && peer.is_live());
         let claim = record
             .claim
             .as_ref()
-            .filter(|claim| !claim.is_released && is_live(&claim.owner));
-        let told = view.facts.iter().filter(|peer| peer.is_live()).flat_map(|peer| &peer.tasks);
-        let told = told.filter(|task| task.job == record.name && task.kind == TaskKind::Sink);
-        let briefs = told.filter_map(|task| serde_json::from_str::<TaskBrief>(&task.state).ok());
+            .filter(|claim| !claim.is_released && view.is_live(&claim.owner));
+        let briefs = view
+            .sinks(&record.name)
+            .map(|(_, brief)| brief)
+            .filter(|brief| brief.inc == record.inc);
         // Two peers may tell of one job while an owner changes: the larger epoch is the effective one.
-        let brief = briefs.filter(|brief| brief.inc == record.inc).max_by_key(|brief| brief.epoch);
+        let brief = briefs.max_by_key(|brief| brief.epoch);
         Self {
             record,
             view,
@@ -62,16 +61,7 @@ impl<'a> Seen<'a> {
 
     /// A peer that runs the sink without having the fence yet.
     fn trying(&self) -> Option<NodeId> {
-        let runs = |tasks: &[crate::gossip::keys::TaskFact]| {
-            tasks
-                .iter()
-                .any(|task| task.job == self.record.name && task.kind == TaskKind::Sink)
-        };
-        self.view
-            .facts
-            .iter()
-            .find(|peer| peer.is_live() && runs(&peer.tasks))
-            .map(|peer| peer.id.clone())
+        self.view.sinks(&self.record.name).map(|(id, _)| id.clone()).next()
     }
 
     /// The spec in force, or the newest one of a held job.

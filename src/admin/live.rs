@@ -30,7 +30,7 @@ pub struct Live {
 impl Live {
     /// The command layer of this peer.
     #[must_use]
-    pub fn new(handle: PeerHandle) -> Arc<dyn Cluster> {
+    pub fn serving(handle: PeerHandle) -> Arc<dyn Cluster> {
         Arc::new(Self { handle })
     }
 
@@ -84,7 +84,7 @@ impl Live {
             (true, Some(_)) => SubmitResult::Updated,
         };
         let seen_by = self.handle.spread(&record).await;
-        let peers = self.handle.view().facts.iter().filter(|peer| peer.is_live()).count();
+        let peers = self.handle.view().live_count();
         Ok(SubmitView {
             name: spec.name.0,
             incarnation: record.inc.0,

@@ -159,7 +159,8 @@ impl Sender {
                 None => {}
                 Some(Piece::Item { .. }) => self.send_batch(&mut inbox).await?,
                 Some(Piece::Heartbeat(_) | Piece::Failed(_)) => {
-                    if self.send_message(inbox.pop()).await? {
+                    let is_end = self.send_message(inbox.pop()).await?;
+                    if is_end {
                         break;
                     }
                 }

@@ -50,6 +50,7 @@ async fn ask(endpoint: &Endpoint, seed: &str, deadline: Instant) -> Result<bool,
         Err(_) => lookup_host(seed).await.map_or_else(|_| Vec::new(), Iterator::collect),
     };
     addresses.retain(|address| *address != endpoint.advertise_addr());
+    let mut outcome = Ok(false);
     for address in addresses {
         let asked = async {
             let mut stream = endpoint.open(address, StreamKind::Control).await?;
@@ -57,7 +58,10 @@ async fn ask(endpoint: &Endpoint, seed: &str, deadline: Instant) -> Result<bool,
             Ok(stream.recv::<Response>().await? == Response::Pong)
         };
         // The bound of the whole wait also cuts a seed that swallows packets.
-        return tokio::time::timeout_at(deadline, asked).await.unwrap_or(Ok(false));
+        outcome = tokio::time::timeout_at(deadline, asked).await.unwrap_or(Ok(false));
+        if !matches!(outcome, Ok(false)) {
+            break;
+        }
     }
-    Ok(false)
+    outcome
 }

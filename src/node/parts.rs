@@ -147,7 +147,7 @@ impl Doors {
         stop: &CancellationToken,
         served: &TaskTracker,
     ) -> Result<(), Failure> {
-        let cluster = Live::new(parts.handle.clone());
+        let cluster = Live::serving(parts.handle.clone());
         let (http_cluster, http_stop, shell_stop) = (cluster.clone(), stop.clone(), stop.clone());
         let ended = |door: &'static str, result: std::io::Result<()>| {
             if let Err(error) = result {
