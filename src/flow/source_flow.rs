@@ -114,6 +114,8 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
     };
     let feeding = feed.run(args.progress, watches.view.clone());
     tokio::select! {
+        // First: a sender that was stopped too has ended well, not too early.
+        biased;
         () = stop.cancelled() => Ok(()),
         sent = joined(&mut sender) => sent.and(Err(FlowError::Ended { while_: "the source was read" })),
         failed = feeding => {
