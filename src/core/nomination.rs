@@ -144,7 +144,8 @@ impl State {
                 is_owner_alive,
                 live,
             } => {
-                if is_owner_alive || self.is_owner_alive {
+                // Silence before it was called dead counts: `HeardPeer` brings the signs of a living owner.
+                if is_owner_alive && !self.is_owner_alive {
                     self.sign_at = self.sign_at.max(now);
                 }
                 (self.rank, self.is_owner_alive, self.live) = (rank, is_owner_alive, live);

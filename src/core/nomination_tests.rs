@@ -106,9 +106,9 @@ fn a_vanished_owner_is_protected_then_pinged_then_replaced() {
     peer.at(10_000, Event::Tick)
         .at(12_000, Event::Tick)
         .at(12_000, roster(Some(0), false));
-    assert_eq!(peer.ticks(12_000, 20_000), Some(15_000), "three seconds after the last sign");
+    assert_eq!(peer.ticks(12_000, 20_000), Some(13_000), "three seconds after the last sign");
     assert_eq!(peer.did, [Effect::PingOwner(node("a"))]);
-    assert_eq!(peer.ticks(15_250, 20_000), Some(16_000));
+    assert_eq!(peer.ticks(13_250, 20_000), Some(14_000));
     assert_eq!(peer.did.last(), Some(&start(4)));
 }
 
