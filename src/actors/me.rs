@@ -9,9 +9,7 @@ use tracing::warn;
 
 use crate::actors::link_rates::LinkRates;
 use crate::actors::ports::Clock;
-use crate::actors::tasks_msg::StartSink;
-use crate::core::ids::{Boot, ClusterId, Epoch, JobName, NodeId, SourceEpoch};
-use crate::core::job_record::Claim;
+use crate::core::ids::{Boot, ClusterId, JobName, NodeId};
 use crate::core::member::Roster;
 use crate::gossip::keys::{Fact, TaskKind};
 use crate::gossip::membership::Membership;
@@ -70,27 +68,6 @@ impl Me {
     pub fn withdraw_sink(&self, job: &JobName) {
         if let Err(error) = self.membership.clear_task(job, TaskKind::Sink) {
             warn!(%error, "fact was not taken back");
-        }
-    }
-
-    /// The claim of a sink that just won its fence here.
-    #[must_use]
-    pub fn claim(&self, start: &StartSink, epoch: Epoch, target_uuid: String) -> Claim {
-        Claim {
-            inc: start.job.inc,
-            epoch,
-            is_released: false,
-            src_epoch: SourceEpoch(0),
-            owner: self.node.clone(),
-            owner_name: self.name.clone(),
-            boot: self.boot,
-            source: None,
-            source_name: String::new(),
-            life: start.life.clone(),
-            target_uuid,
-            spec: start.dot.clone(),
-            at: String::new(),
-            extra: serde_json::Map::new(),
         }
     }
 }

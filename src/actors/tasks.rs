@@ -171,7 +171,7 @@ impl TasksState {
             SinkEvent::Acquired { epoch, target_uuid } => {
                 self.tell_placement(PlacementMsg::Acquired { job: job.clone(), epoch });
                 let sink = self.sinks.get_mut(&job.name).expect("found above");
-                sink.claim.insert(self.me.claim(&sink.start, epoch, target_uuid)).clone()
+                sink.claim.insert(sink.start.claim(&self.me, epoch, target_uuid)).clone()
             }
             SinkEvent::SourceChosen { src_epoch, node } => {
                 let Some(claim) = &mut sink.claim else { return };

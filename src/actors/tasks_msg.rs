@@ -5,10 +5,11 @@
 use ractor::{ActorRef, RpcReplyPort};
 use tokio::sync::watch;
 
+use crate::actors::me::Me;
 use crate::actors::placement::PlacementMsg;
 use crate::actors::task_report::TaskReport;
 use crate::core::ids::{Epoch, Incarnation, JobId, JobName, Life, SourceEpoch};
-use crate::core::job_record::Dot;
+use crate::core::job_record::{Claim, Dot};
 use crate::core::job_spec::{JobSpec, SinkSpec};
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::SinkEvent;
@@ -41,6 +42,24 @@ pub struct StartSink {
     pub life: Life,
     /// The largest epoch any claim named.
     pub epoch_seen: Epoch,
+}
+
+impl StartSink {
+    /// The claim of the peer `me` that just won the fence with `epoch`.
+    #[must_use]
+    pub fn claim(&self, me: &Me, epoch: Epoch, target_uuid: String) -> Claim {
+        Claim {
+            inc: self.job.inc,
+            epoch,
+            owner: me.node.clone(),
+            owner_name: me.name.clone(),
+            boot: me.boot,
+            life: self.life.clone(),
+            target_uuid,
+            spec: self.dot.clone(),
+            ..Claim::default()
+        }
+    }
 }
 
 /// What the actor is told.
