@@ -414,6 +414,7 @@ async fn what_was_sent_before_a_report_arrives_before_it() {
         code: "PEER1305".into(),
         text: "binlog purged".into(),
         fix: "copy again".into(),
+        faults: Vec::new(),
     };
     link.to_sender
         .send(Outgoing::Failed(report.clone()), 100)

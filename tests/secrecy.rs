@@ -5,55 +5,15 @@
 mod support;
 
 use std::net::UdpSocket;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::compare::assert_equal;
 use support::job::JobFile;
 use support::peers::TestCluster;
+use support::relay::Relay;
 use support::schema::TestSchema;
 use support::servers::servers;
 use support::wait::until;
-
-/// Passes datagrams between one peer and whoever talks to it, and keeps a copy of each.
-fn relay(to: String, copy: Arc<Mutex<Vec<u8>>>, stop: Arc<AtomicBool>) -> String {
-    let front = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = front.local_addr().unwrap().to_string();
-    front.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    std::thread::spawn(move || {
-        let mut backs: std::collections::HashMap<std::net::SocketAddr, UdpSocket> = std::collections::HashMap::new();
-        let mut buffer = [0; 65536];
-        while !stop.load(Ordering::Relaxed) {
-            let Ok((size, from)) = front.recv_from(&mut buffer) else {
-                continue;
-            };
-            copy.lock().unwrap().extend_from_slice(&buffer[..size]);
-            let back = backs.entry(from).or_insert_with(|| {
-                let back = UdpSocket::bind("127.0.0.1:0").unwrap();
-                back.connect(&to).unwrap();
-                let (answers, front, copy, stop) = (
-                    back.try_clone().unwrap(),
-                    front.try_clone().unwrap(),
-                    copy.clone(),
-                    stop.clone(),
-                );
-                answers.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-                std::thread::spawn(move || {
-                    let mut buffer = [0; 65536];
-                    while !stop.load(Ordering::Relaxed) {
-                        let Ok(size) = answers.recv(&mut buffer) else { continue };
-                        copy.lock().unwrap().extend_from_slice(&buffer[..size]);
-                        let _ = front.send_to(&buffer[..size], from);
-                    }
-                });
-                back
-            });
-            let _ = back.send(&buffer[..size]);
-        }
-    });
-    address
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p8_a_capture_of_the_peers_port_shows_no_row_text_in_plain() {
@@ -68,11 +28,14 @@ async fn p8_a_capture_of_the_peers_port_shows_no_row_text_in_plain() {
     servers().source.run(&[&create, &insert(0)]).await;
 
     // The source peer is only known by the address of the relay, so all row traffic passes there.
-    let (copy, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
     let mut cluster = TestCluster::new("secrecy");
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let front = relay(port.to_string(), copy.clone(), stop.clone());
-    cluster.add("sh-1", "shanghai", &["--listen", &port.to_string(), "--advertise", &front]);
+    let relay = Relay::start(&port.to_string(), true);
+    cluster.add(
+        "sh-1",
+        "shanghai",
+        &["--listen", &port.to_string(), "--advertise", &relay.front],
+    );
     cluster.add("bj-1", "beijing", &[]);
     cluster.await_members(2);
     let mut job = JobFile::new("secrecy");
@@ -91,9 +54,8 @@ async fn p8_a_capture_of_the_peers_port_shows_no_row_text_in_plain() {
         });
     });
     assert_equal(&servers().source, &servers().target, base, &["t"]).await;
-    stop.store(true, Ordering::Relaxed);
 
-    let capture = copy.lock().unwrap();
+    let capture = relay.captured();
     let has = |needle: &[u8]| capture.windows(needle.len()).any(|window| window == needle);
     assert!(
         capture.len() > 1000 * WORD.len(),

@@ -448,6 +448,7 @@ async fn a_fatal_report_of_the_source_ends_the_job_and_a_passing_one_does_not() 
         code: code.into(),
         text: "no".into(),
         fix: "do".into(),
+        faults: Vec::new(),
     };
     for (class, code) in [(Disposition::Retry, "PEER1302"), (Disposition::Fatal, "PEER1305")] {
         let mut source = bench.subscribed().await;

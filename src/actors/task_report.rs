@@ -25,6 +25,24 @@ pub struct TaskReport {
     pub restarts: u64,
 }
 
+impl TaskReport {
+    /// What several peers know of one job: the newest errors of all of them, the rest from the one that works.
+    #[must_use]
+    pub fn merged(reports: impl IntoIterator<Item = Self>) -> Self {
+        let mut merged = Self::default();
+        for report in reports {
+            merged.sink = merged.sink.or(report.sink);
+            merged.source = merged.source.or(report.source);
+            merged.errors.extend(report.errors);
+            merged.restarts = merged.restarts.max(report.restarts);
+        }
+        merged.errors.sort_by(|a, b| a.at.cmp(&b.at));
+        let superfluous = merged.errors.len().saturating_sub(ERRORS_MAX);
+        merged.errors.drain(..superfluous);
+        merged
+    }
+}
+
 /// The value of a sink's gossip key: a line of `peer jobs`. At most 1 KiB as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskBrief {
@@ -80,14 +98,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_brief_is_small_whatever_the_error_says() {
-        let error = ErrorReport {
-            at: String::new(),
+    fn the_errors_of_several_peers_are_told_in_their_order() {
+        let report = |times: &[&str]| TaskReport {
+            errors: times.iter().map(|at| error(at, "no")).collect(),
+            ..TaskReport::default()
+        };
+        let merged = TaskReport::merged([report(&["2", "3", "7"]), report(&["1", "4", "5", "6"])]);
+        let at: Vec<&str> = merged.errors.iter().map(|error| error.at.as_str()).collect();
+        assert_eq!(at, ["3", "4", "5", "6", "7"]);
+    }
+
+    fn error(at: &str, text: &str) -> ErrorReport {
+        ErrorReport {
+            at: at.into(),
             class: Disposition::Retry,
             code: "PEER1300".into(),
-            text: "é".repeat(5000),
+            text: text.into(),
             fix: String::new(),
-        };
+            faults: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_brief_is_small_whatever_the_error_says() {
+        let error = error("", &"é".repeat(5000));
         let brief = TaskBrief::of(Incarnation(1), &SinkStatus::default(), Some(&error));
         let json = serde_json::to_string(&brief).unwrap();
         assert!(json.len() < 1024, "{} bytes", json.len());

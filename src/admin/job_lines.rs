@@ -13,6 +13,9 @@ use crate::core::job_state::Phase;
 use crate::core::member::name_of;
 use crate::core::placement::{Ranking, Task, rank};
 
+/// Peers asked about a job that nobody owns. Trades a whole list of errors against questions in a large cluster; a guess.
+const ASKED_MAX: usize = 32;
+
 /// One living job, as this peer sees it.
 pub struct Seen<'a> {
     /// The record.
@@ -50,18 +53,16 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// The peer that knows most of it: the owner, else the last one that owned it.
+    /// The peers that know of it: the owner; without one every live peer, since each may have tried.
     #[must_use]
-    pub fn report_from(&self) -> Option<NodeId> {
-        self.claim
-            .or(self.record.claim.as_ref())
-            .map(|claim| claim.owner.clone())
-            .or_else(|| self.trying())
-    }
-
-    /// A peer that runs the sink without having the fence yet.
-    fn trying(&self) -> Option<NodeId> {
-        self.view.sinks(&self.record.name).map(|(id, _)| id.clone()).next()
+    pub fn report_from(&self) -> Vec<NodeId> {
+        match self.claim {
+            Some(claim) => vec![claim.owner.clone()],
+            None => {
+                let live = self.view.facts.iter().filter(|peer| peer.is_live());
+                live.map(|peer| peer.id.clone()).take(ASKED_MAX).collect()
+            }
+        }
     }
 
     /// The spec in force, or the newest one of a held job.

@@ -12,10 +12,9 @@ use crate::core::placement::{Outcome, Task, Verdict};
 
 /// Puts the whole screen together. `reason` is placement's word on why nothing runs.
 #[must_use]
-pub fn status_view(seen: &Seen<'_>, report: Option<TaskReport>, reason: Option<String>) -> StatusView {
+pub fn status_view(seen: &Seen<'_>, report: TaskReport, reason: Option<String>) -> StatusView {
     let record = seen.record;
     let mut view = StatusView::unmeasured(&record.name.0, record.inc.0, record.version(), seen.desired());
-    let report = report.unwrap_or_default();
     view.state = seen.phase();
     if let Some(spec) = seen.spec() {
         view.source.endpoint = Some(endpoint(&spec.source.endpoint));
@@ -33,7 +32,7 @@ pub fn status_view(seen: &Seen<'_>, report: Option<TaskReport>, reason: Option<S
     view.totals.conflicts = Some(0);
     view.totals.owner_changes = record.claim.as_ref().map(|claim| claim.epoch.0.saturating_sub(1));
     view.reason = reason_of(seen, reason, view.state);
-    view.errors = report.errors.into_iter().map(ErrorView::from).collect();
+    view.errors = report.errors.into_iter().rev().map(ErrorView::from).collect();
     view.placement = [("source", Task::Source), ("sink", Task::Sink)]
         .into_iter()
         .flat_map(|(word, task)| placement(seen, word, task))

@@ -5,8 +5,11 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use crate::actors::handle::PeerHandle;
 use crate::actors::table_keeper::{Change, ChangeError};
+use crate::actors::task_report::TaskReport;
 use crate::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
 use crate::admin::job_lines::{Seen, job_line};
 use crate::admin::job_status::status_view;
@@ -123,10 +126,9 @@ impl Cluster for Live {
             let record = self.record(name)?;
             let view = self.handle.view();
             let seen = Seen::new(&record, &view);
-            let report = match seen.report_from() {
-                Some(peer) => self.handle.report(&record.name, &peer).await,
-                None => None,
-            };
+            let asked = seen.report_from();
+            let reports = join_all(asked.iter().map(|peer| self.handle.report(&record.name, peer))).await;
+            let report = TaskReport::merged(reports.into_iter().flatten());
             let reason = self.handle.reason(&record.name).await;
             Ok(status_view(&seen, report, reason))
         })

@@ -12,7 +12,7 @@ use crate::admin::views::{JobPhase, StatusView, SubmitView};
 use crate::cli::client::{Answered, Client};
 use crate::cli::failure::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_PEER, Failure};
 use crate::cli::progress::Progress;
-use crate::core::fault::Fault;
+use crate::core::fault::{Fault, Faults};
 
 /// Between two questions. Smooth for the eye, nothing for the peer.
 const POLL: Duration = Duration::from_millis(200);
@@ -27,7 +27,7 @@ enum Verdict {
     /// Streaming, or done.
     Arrived,
     /// It does not move by itself any more.
-    Stuck(Fault),
+    Stuck(Faults),
 }
 
 /// Follows the job that `submitted` names. With `is_json` the last status is the answer on stdout, whatever came of it.
@@ -142,9 +142,12 @@ impl Watch<'_> {
 
     fn too_late(&self, limit: Duration) -> Failure {
         let state = self.last.as_ref().map_or("unknown", |last| last.view.state.word());
+        let newest = self.last.as_ref().and_then(|last| last.view.errors.first());
+        let error = newest.map(|error| format!(", last error {} {}", error.code, error.text));
         let found = format!(
-            "{state} after {}; the job goes on",
-            render::duration_ms(limit.as_millis() as u64)
+            "{state} after {}{}; the job goes on",
+            render::duration_ms(limit.as_millis() as u64),
+            error.unwrap_or_default()
         );
         let fix = format!("`peer status {}` shows why; wait longer with --timeout", self.submitted.name);
         let what = format!("wait for job `{}`", self.submitted.name);
@@ -165,7 +168,7 @@ fn verdict(view: &StatusView, submitted: &SubmitView) -> Verdict {
 }
 
 /// Why it does not move: its newest error, else the reason of its state.
-fn stuck(view: &StatusView) -> Fault {
+fn stuck(view: &StatusView) -> Faults {
     let what = format!("job `{}`", view.name);
     let state = view.state.word();
     if let Some(error) = view
@@ -173,20 +176,23 @@ fn stuck(view: &StatusView) -> Fault {
         .first()
         .filter(|_| matches!(view.state, JobPhase::Failed | JobPhase::Paused))
     {
-        return Fault {
+        if !error.faults.is_empty() {
+            return Faults(error.faults.clone());
+        }
+        return Faults::from(Fault {
             code: error.code.clone(),
             object: what,
             found: format!("{state}: {}", error.text),
             expected: "streaming".to_owned(),
             fix: error.fix.clone(),
-        };
+        });
     }
     let reason = view.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let fix = match view.state {
         JobPhase::Failed => format!("`peer status {0}` shows more; `peer restart {0}` tries again", view.name),
         _ => format!("`peer resume {}` lets it go on", view.name),
     };
-    Fault::new("PEER1061", what, format!("{state}{reason}"), "streaming", fix)
+    Fault::new("PEER1061", what, format!("{state}{reason}"), "streaming", fix).into()
 }
 
 fn arrived(view: &StatusView) -> String {
@@ -255,11 +261,13 @@ mod tests {
             code: code.into(),
             text: "no binlog".into(),
             fix: "turn it on".into(),
+            faults: Vec::new(),
         };
         view.errors = vec![error("PEER1302"), error("PEER1301")];
-        let Verdict::Stuck(fault) = verdict(&view, &submitted()) else {
+        let Verdict::Stuck(faults) = verdict(&view, &submitted()) else {
             panic!("not stuck")
         };
+        let fault = &faults.0[0];
         assert_eq!((fault.code.as_str(), fault.fix.as_str()), ("PEER1302", "turn it on"));
         assert!(fault.found.contains("no binlog"));
     }
@@ -268,9 +276,10 @@ mod tests {
     fn a_hold_is_told_with_its_reason_not_with_an_old_error() {
         let mut view = status(JobPhase::Stopped);
         view.reason = Some("stopped by bj-1".into());
-        let Verdict::Stuck(fault) = verdict(&view, &submitted()) else {
+        let Verdict::Stuck(faults) = verdict(&view, &submitted()) else {
             panic!("not stuck")
         };
+        let fault = &faults.0[0];
         assert!(fault.found.contains("stopped by bj-1") && fault.fix.contains("peer resume orders"));
     }
 }

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::fault::{Fault, Faults};
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,4 +69,20 @@ impl Finding {
             fix: fix.into(),
         }
     }
+}
+
+/// The findings of at least this severity, as a refusal.
+#[must_use]
+pub fn faults(findings: Vec<Finding>, least: Severity) -> Faults {
+    let bad = findings.into_iter().filter(|finding| finding.severity >= least);
+    Faults(
+        bad.map(|finding| Fault {
+            code: finding.id,
+            object: finding.object,
+            found: finding.found,
+            expected: finding.expected,
+            fix: finding.fix,
+        })
+        .collect(),
+    )
 }

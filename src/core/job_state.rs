@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::disposition::Disposition;
+use crate::core::fault::Fault;
 use crate::core::ids::{Epoch, NodeId};
 
 /// What the sink flow is doing.
@@ -95,4 +96,7 @@ pub struct ErrorReport {
     pub text: String,
     /// What to do.
     pub fix: String,
+    /// Each thing that is wrong, when the whole of it is known (preflight); else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::core::disposition::Disposition;
-use crate::core::fault::Fault;
+use crate::core::fault::{Fault, Faults};
 use crate::core::ids::NodeId;
 use crate::core::job_state::ErrorReport;
 use crate::core::net_effect::FoldError;
@@ -69,9 +69,9 @@ pub enum FlowError {
         /// The limit.
         bytes_max: usize,
     },
-    /// The job or its databases do not have the form they must have.
-    #[error("{0}")]
-    Refused(Box<Fault>),
+    /// The job or its databases do not have the form they must have; every fault that could be seen. Nothing was changed.
+    #[error("{}", in_words(.0))]
+    Refused(Faults),
     /// The flow did not come to its end in time after it was told to stop; it was cut off. Nothing is half committed.
     #[error("stopping took longer than {limit:?}")]
     StopTimedOut {
@@ -88,7 +88,7 @@ pub enum FlowError {
 
 impl From<Fault> for FlowError {
     fn from(fault: Fault) -> Self {
-        Self::Refused(Box::new(fault))
+        Self::Refused(fault.into())
     }
 }
 
@@ -133,7 +133,7 @@ impl FlowError {
             Self::Database(error) => error.code(),
             Self::Link(error) => return error.fault().code,
             Self::Reported { report, .. } => &report.code,
-            Self::Refused(fault) => &fault.code,
+            Self::Refused(faults) => faults.0.first().map_or("PEER1405", |fault| &fault.code),
             Self::Wire(_) => crate::transport::error::BYTES,
             Self::Silent { .. } => "PEER1403",
             Self::Ended { .. } | Self::StageEnded(_) => "PEER1404",
@@ -151,7 +151,7 @@ impl FlowError {
         match self {
             Self::Database(error) => error.fix(),
             Self::Reported { report, .. } => report.fix.clone(),
-            Self::Refused(fault) => fault.fix.clone(),
+            Self::Refused(faults) => joined(faults, |fault| fault.fix.clone()),
             Self::Link(error) => error.fault().fix,
             Self::Silent { .. } | Self::Ended { .. } | Self::StageEnded(_) | Self::StopTimedOut { .. } => {
                 "nothing: it is tried again; look at the network between the two peers if it stays".into()
@@ -172,8 +172,25 @@ impl FlowError {
             code: self.code(),
             text: self.to_string(),
             fix: self.fix(),
+            faults: match self {
+                Self::Refused(faults) => faults.0.clone(),
+                Self::Reported { report, .. } => report.faults.clone(),
+                _ => Vec::new(),
+            },
         }
     }
+}
+
+/// All faults in one line.
+fn in_words(faults: &Faults) -> String {
+    joined(faults, |fault| {
+        format!("{}: found {}, expected {}", fault.object, fault.found, fault.expected)
+    })
+}
+
+fn joined(faults: &Faults, part: impl Fn(&Fault) -> String) -> String {
+    let parts: Vec<String> = faults.0.iter().map(part).filter(|part| !part.is_empty()).collect();
+    parts.join("; ")
 }
 
 #[cfg(test)]
@@ -188,6 +205,7 @@ mod tests {
             code: "PEER1305".into(),
             text: "binlog purged".into(),
             fix: "copy again".into(),
+            faults: Vec::new(),
         };
         let error = FlowError::Reported {
             peer: NodeId("a".into()),
@@ -197,6 +215,15 @@ mod tests {
         let again = error.report("2026-01-01T00:00:01Z".into());
         assert_eq!((again.code.as_str(), again.fix.as_str()), ("PEER1305", "copy again"));
         assert!(again.text.contains("binlog purged"));
+    }
+
+    #[test]
+    fn a_refusal_names_every_fault_and_every_fix() {
+        let fault = |object: &str| Fault::new("PEER1354", object, "OFF", "ON", format!("SET {object} = ON"));
+        let error = FlowError::Refused(Faults(vec![fault("a"), fault("b")]));
+        let report = error.report(String::new());
+        assert_eq!(report.text, "a: found OFF, expected ON; b: found OFF, expected ON");
+        assert_eq!((report.fix.as_str(), report.faults.len()), ("SET a = ON; SET b = ON", 2));
     }
 
     #[test]

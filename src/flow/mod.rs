@@ -8,6 +8,7 @@ pub mod inbox;
 pub mod merge_stage;
 pub mod merger;
 pub mod passed;
+pub mod prerequisites;
 pub mod receiver;
 pub mod sender;
 pub mod sink_flow;

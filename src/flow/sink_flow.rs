@@ -19,6 +19,7 @@ use crate::core::job_spec::JobSpec;
 use crate::core::job_state::SinkStatus;
 use crate::flow::byte_channel::Closed;
 use crate::flow::error::FlowError;
+use crate::flow::prerequisites;
 use crate::flow::sink_meter::SinkMeter;
 use crate::flow::source_choice::SourceChoice;
 use crate::flow::subscription::{self, Turnout};
@@ -132,7 +133,7 @@ pub async fn run(args: SinkArgs, stop: CancellationToken) -> Result<(), FlowErro
     let task = format!("{}/sink", args.job.name);
     let owning = async {
         let outcome = tokio::select! {
-            outcome = own(&args, &meter, &stop) => outcome,
+            outcome = prepared(&args, &meter, &stop) => outcome,
             () = time_out(&stop) => Err(FlowError::StopTimedOut { limit: STOP_LIMIT }),
         };
         ended.cancel();
@@ -145,6 +146,15 @@ pub async fn run(args: SinkArgs, stop: CancellationToken) -> Result<(), FlowErro
 async fn time_out(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(STOP_LIMIT).await;
+}
+
+/// Owns the target once it has all that the job needs.
+async fn prepared(args: &SinkArgs, meter: &Arc<SinkMeter>, stop: &CancellationToken) -> Result<(), FlowError> {
+    prerequisites::target(&args.spec).await?;
+    match own(args, meter, stop).await {
+        Err(error) => Err(prerequisites::with_missing_rights(error, &args.spec).await),
+        ended => ended,
+    }
 }
 
 /// Takes the target over, as often as its connections are lost, and follows sources while it is ours.

@@ -24,6 +24,7 @@ use crate::flow::chunk_tasks::{ChunkTasks, check_server};
 use crate::flow::error::FlowError;
 use crate::flow::merge_stage::{MergeStage, MergeView};
 use crate::flow::merger::Merger;
+use crate::flow::prerequisites;
 use crate::flow::sender::{self, Outgoing, SenderArgs};
 use crate::flow::source_start::{self, Start, shape_id};
 use crate::flow::status::{Durable, SentTotals, SourceStatus};
@@ -190,6 +191,9 @@ impl Feed {
     async fn run(self, progress: Progress, view: watch::Sender<MergeView>) -> Result<Infallible, FlowError> {
         let endpoint = &self.spec.source.endpoint;
         let mut session = Session::connect(endpoint).await?;
+        if progress.is_fresh() {
+            prerequisites::source(&mut session, &self.spec).await?;
+        }
         let mut start = source_start::prepare(&mut session, &self.spec, progress).await?;
         session.close().await;
         for item in std::mem::take(&mut start.items) {

@@ -56,12 +56,23 @@ pub async fn check_source(spec: &JobSpec) -> Result<Vec<Finding>, Error> {
     let Some(mut session) = reach(&spec.source.endpoint, "source", &mut findings).await else {
         return Ok(findings);
     };
+    findings.extend(examine_source(&mut session, spec).await?);
+    session.close().await;
+    Ok(findings)
+}
+
+/// The checks of `check_source` on a session that is there.
+///
+/// # Errors
+/// As `check_source`.
+pub async fn examine_source(session: &mut Session, spec: &JobSpec) -> Result<Vec<Finding>, Error> {
+    let mut findings = vec![check_version("source", session.version())];
     for setting in &SOURCE_SETTINGS {
-        findings.push(check_setting(&mut session, setting).await?);
+        findings.push(check_setting(session, setting).await?);
     }
-    let grants = Grants::read(&mut session).await?;
+    let grants = Grants::read(session).await?;
     findings.push(check_replication(&grants, &spec.source.endpoint));
-    findings.push(match binlog_end(&mut session).await {
+    findings.push(match binlog_end(session).await {
         Ok(end) => Finding::ok(
             "PEER1361",
             "binlog position of the source",
@@ -75,9 +86,8 @@ pub async fn check_source(spec: &JobSpec) -> Result<Vec<Finding>, Error> {
         ),
     });
     for name in &spec.tables {
-        findings.push(check_table(&mut session, name, &spec.source.endpoint).await?);
+        findings.push(check_table(session, name, &grants, &spec.source.endpoint).await?);
     }
-    session.close().await;
     Ok(findings)
 }
 
@@ -86,12 +96,24 @@ pub async fn check_source(spec: &JobSpec) -> Result<Vec<Finding>, Error> {
 /// # Errors
 /// As `check_source`.
 pub async fn check_target(spec: &JobSpec) -> Result<Vec<Finding>, Error> {
-    let mut findings = vec![check_endpoints(spec)];
+    let mut findings = Vec::new();
     let Some(mut session) = reach(&spec.sink.endpoint, "target", &mut findings).await else {
+        findings.push(check_endpoints(spec));
         return Ok(findings);
     };
-    findings.push(check_writable(&mut session).await?);
-    let grants = Grants::read(&mut session).await?;
+    findings.extend(examine_target(&mut session, spec).await?);
+    session.close().await;
+    Ok(findings)
+}
+
+/// The checks of `check_target` on a session that is there.
+///
+/// # Errors
+/// As `check_source`.
+pub async fn examine_target(session: &mut Session, spec: &JobSpec) -> Result<Vec<Finding>, Error> {
+    let mut findings = vec![check_endpoints(spec), check_version("target", session.version())];
+    findings.push(check_writable(session).await?);
+    let grants = Grants::read(session).await?;
     let mut schemas: Vec<&str> = spec.tables.iter().map(|name| name.schema.as_str()).collect();
     schemas.push(&spec.sink.meta_schema);
     schemas.sort_unstable();
@@ -101,7 +123,6 @@ pub async fn check_target(spec: &JobSpec) -> Result<Vec<Finding>, Error> {
             .into_iter()
             .map(|schema| check_schema_grants(&grants, schema, &spec.sink.endpoint)),
     );
-    session.close().await;
     Ok(findings)
 }
 
@@ -160,7 +181,6 @@ async fn reach(endpoint: &DatabaseSpec, side: &str, findings: &mut Vec<Finding>)
         }
     };
     findings.push(Finding::ok("PEER1351", &object, format!("server {}", session.server_uuid())));
-    findings.push(check_version(&object, session.version()));
     Some(session)
 }
 
@@ -218,27 +238,49 @@ async fn check_setting(session: &mut Session, setting: &Setting) -> Result<Findi
     ))
 }
 
+/// The dump, where the binlog ends, and prepared transactions whose rows a copy would miss.
+const SOURCE_PRIVILEGES: [&str; 3] = ["REPLICATION SLAVE", "REPLICATION CLIENT", "XA_RECOVER_ADMIN"];
+
 fn check_replication(grants: &Grants, endpoint: &DatabaseSpec) -> Finding {
     let object = format!("privileges of `{}` on the source", endpoint.user);
-    if grants.has_global("REPLICATION SLAVE") {
-        return Finding::ok("PEER1360", object, "REPLICATION SLAVE");
+    let missing: Vec<_> = SOURCE_PRIVILEGES
+        .iter()
+        .copied()
+        .filter(|privilege| !grants.has_global(privilege))
+        .collect();
+    if missing.is_empty() {
+        return Finding::ok("PEER1360", object, SOURCE_PRIVILEGES.join(", "));
     }
-    let fix = grant("REPLICATION SLAVE, REPLICATION CLIENT", "*.*", endpoint);
+    let missing = missing.join(", ");
+    let fix = grant(&missing, "*.*", endpoint);
     Finding::bad(
         Severity::Fail,
         "PEER1360",
         object,
-        "no REPLICATION SLAVE",
-        "REPLICATION SLAVE",
+        format!("no {missing}"),
+        SOURCE_PRIVILEGES.join(", "),
         fix,
     )
 }
 
-async fn check_table(session: &mut Session, name: &TableName, endpoint: &DatabaseSpec) -> Result<Finding, Error> {
+async fn check_table(
+    session: &mut Session,
+    name: &TableName,
+    grants: &Grants,
+    endpoint: &DatabaseSpec,
+) -> Result<Finding, Error> {
     let object = format!("table {name} of the source");
     let shapes = match inspect::shapes(session, std::slice::from_ref(name)).await {
         Ok(shapes) => shapes,
-        Err(error) if error.disposition() == Disposition::Fatal => return Ok(refused("PEER1362", &object, &error, &error.fix())),
+        Err(error) if error.disposition() == Disposition::Fatal => {
+            let mut fix = error.fix();
+            // A table one may not read looks like one that is not there.
+            if !grants.has("SELECT", &name.schema) {
+                let right = grant("SELECT", &quote::table(name), endpoint);
+                fix = format!("correct its name in the job, or {right}");
+            }
+            return Ok(refused("PEER1362", &object, &error, &fix));
+        }
         Err(error) => return Err(error),
     };
     let reading = session

@@ -92,6 +92,7 @@ fn orders() -> StatusView {
         code: "PEER1301".to_owned(),
         text: "the target did not answer within 5 s, and this sentence is long enough to need a second line".to_owned(),
         fix: "start it".to_owned(),
+        faults: Vec::new(),
     });
     view.placement.push(PlacementView {
         task: "sink".to_owned(),

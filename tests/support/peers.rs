@@ -113,6 +113,21 @@ impl TestCluster {
         self.peers.iter().find(|peer| peer.is_running()).expect("a running peer")
     }
 
+    /// SIGKILL to every peer.
+    pub fn kill_all(&mut self) {
+        self.peers.iter_mut().for_each(TestPeer::kill);
+    }
+
+    /// SIGKILL to every peer, then all start again; the first one needs nobody, the others join through it.
+    pub fn restart_all(&mut self) {
+        self.kill_all();
+        let mut seed = None;
+        for peer in &mut self.peers {
+            peer.restart(seed.as_deref());
+            seed.get_or_insert_with(|| peer.run_field("peer"));
+        }
+    }
+
     /// Waits until each running peer sees `count` live members.
     pub fn await_members(&self, count: usize) {
         for peer in self.peers.iter().filter(|peer| peer.is_running()) {
@@ -269,8 +284,17 @@ impl TestPeer {
 
     /// Resident memory in MiB.
     pub fn resident_mib(&self) -> u64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most it ever had.
+    pub fn peak_mib(&self) -> u64 {
+        self.memory_mib("VmHWM:")
+    }
+
+    fn memory_mib(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("proc status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find(|line| line.starts_with(field)).expect(field);
         line.split_whitespace()
             .nth(1)
             .and_then(|kib| kib.parse::<u64>().ok())

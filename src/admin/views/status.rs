@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::views::jobs::{Desired, JobPhase};
 use crate::core::disposition::Disposition;
+use crate::core::fault::Fault;
 use crate::core::job_state::{ErrorReport, SinkStatus, TableProgress, Totals};
 
 /// Answer of `status`.
@@ -247,6 +248,9 @@ pub struct ErrorView {
     pub text: String,
     /// What to do.
     pub fix: String,
+    /// Each thing that is wrong, when the whole of it is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
 }
 
 impl From<ErrorReport> for ErrorView {
@@ -257,6 +261,7 @@ impl From<ErrorReport> for ErrorView {
             code,
             text,
             fix,
+            faults,
         } = report;
         Self {
             at,
@@ -264,6 +269,7 @@ impl From<ErrorReport> for ErrorView {
             code,
             text,
             fix,
+            faults,
         }
     }
 }

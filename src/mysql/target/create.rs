@@ -24,7 +24,7 @@ pub async fn ensure(session: &mut Session, meta: &Meta, shape: &TableShape, cont
     if !table_exists(session, name).await? {
         ensure_schema(session, &name.schema).await?;
         let sql = create_statement(shape, &name.schema, &name.table)?;
-        session.execute(sql).await.map_err(|error| explain(name, error))?;
+        session.execute(sql).await?;
         return Ok(());
     }
     compare(session, meta, shape).await?;
@@ -72,12 +72,8 @@ async fn ensure_schema(session: &mut Session, schema: &str) -> Result<(), Error>
     if session.first::<u32>(sql).await?.is_some() {
         return Ok(());
     }
-    let name = TableName {
-        schema: schema.into(),
-        table: "*".into(),
-    };
     let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quote::identifier(schema));
-    session.execute(sql).await.map(drop).map_err(|error| explain(&name, error))
+    session.execute(sql).await.map(drop)
 }
 
 /// `SHOW CREATE TABLE` of the source under another name, without the counter of its rows.
@@ -118,7 +114,7 @@ async fn compare(session: &mut Session, meta: &Meta, shape: &TableShape) -> Resu
     let drop_twin = format!("DROP TABLE IF EXISTS {}", meta.table(&twin));
     session.execute(&drop_twin).await?;
     let sql = create_statement(shape, meta.schema(), &twin)?;
-    session.execute(sql).await.map_err(|error| explain(&shape.name, error))?;
+    session.execute(sql).await?;
     let expected = definition(session, meta.schema(), &twin, shape).await;
     session.execute(&drop_twin).await?;
     let expected = expected?;
@@ -168,26 +164,6 @@ fn of_table(schema: &str, table: &str) -> String {
         quote::text(schema),
         quote::text(table)
     )
-}
-
-fn explain(name: &TableName, error: Error) -> Error {
-    let Error::Server {
-        code: 1044 | 1142,
-        message,
-        ..
-    } = &error
-    else {
-        return error;
-    };
-    Error::Unsuitable {
-        object: format!("table {name} of the target"),
-        found: format!("no right to create it: {message}"),
-        expected: "CREATE, SELECT, INSERT, UPDATE, DELETE on it".into(),
-        fix: format!(
-            "GRANT CREATE, SELECT, INSERT, UPDATE, DELETE, REFERENCES ON {}.* to the account of the sink",
-            quote::identifier(&name.schema)
-        ),
-    }
 }
 
 #[cfg(test)]

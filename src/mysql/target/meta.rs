@@ -96,7 +96,7 @@ impl Meta {
             .await?;
         if exists.is_none() {
             let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quote::identifier(&self.schema));
-            session.execute(sql).await.map_err(|error| self.explain(error))?;
+            session.execute(sql).await?;
         }
         for (table, columns) in definitions() {
             let comment = if table == "fence" { FENCE_COMMENT } else { "" };
@@ -104,33 +104,13 @@ impl Meta {
                 "CREATE TABLE IF NOT EXISTS {} ({columns}) ENGINE=InnoDB COMMENT='{comment}'",
                 self.table(table)
             );
-            session.execute(sql).await.map_err(|error| self.explain(error))?;
+            session.execute(sql).await?;
             if table == "version" {
                 let sql = format!("INSERT IGNORE INTO {} VALUES (1, {VERSION})", self.table(table));
                 session.execute(sql).await?;
             }
         }
         Ok(())
-    }
-
-    fn explain(&self, error: Error) -> Error {
-        let Error::Server {
-            code: 1044 | 1142,
-            message,
-            ..
-        } = &error
-        else {
-            return error;
-        };
-        Error::Unsuitable {
-            object: format!("schema {} of the target", self.schema),
-            found: format!("no right to create it: {message}"),
-            expected: "CREATE, SELECT, INSERT, UPDATE, DELETE on it".into(),
-            fix: format!(
-                "GRANT CREATE, SELECT, INSERT, UPDATE, DELETE, DROP ON {}.* to the account of the sink",
-                quote::identifier(&self.schema)
-            ),
-        }
     }
 }
 
