@@ -253,6 +253,55 @@ async fn values_of_a_unique_key_may_swap_places_in_one_group() {
 }
 
 #[tokio::test]
+async fn an_alias_of_ours_never_meets_the_name_of_a_table() {
+    let setup = [
+        "CREATE TABLE S.n (n INT PRIMARY KEY, v INT)",
+        "INSERT INTO S.n VALUES (1,1),(2,1)",
+    ];
+    let mut mirror = Mirror::new("alias", &["n"], &setup).await;
+    mirror.follow(&["UPDATE S.n SET v = 2"]).await;
+}
+
+#[tokio::test]
+async fn json_values_that_are_equal_to_the_server_are_told_apart() {
+    let setup = [
+        "CREATE TABLE S.j (id INT PRIMARY KEY, j JSON, v INT)",
+        "CREATE TABLE S.k (id INT, j JSON, v INT)",
+        "INSERT INTO S.j VALUES (1, JSON_ARRAY(CAST(1.10 AS DECIMAL(9,2))), 1), (2, '[1]', 1)",
+        "INSERT INTO S.k SELECT * FROM S.j",
+    ];
+    let mut mirror = Mirror::new("json", &["j", "k"], &setup).await;
+    // In the end only the JSON differs, and only in its text.
+    let change = |table: &str| {
+        [
+            format!("UPDATE S.{table} SET v = 2, j = '[1.1]' WHERE id = 1"),
+            format!("UPDATE S.{table} SET v = 2, j = '[1.0]' WHERE id = 2"),
+            format!("UPDATE S.{table} SET v = 1"),
+        ]
+    };
+    let (j, k) = (change("j"), change("k"));
+    let statements: Vec<&str> = j.iter().chain(&k).map(String::as_str).collect();
+    mirror.follow(&statements).await;
+}
+
+#[tokio::test]
+async fn the_empty_value_of_an_enum_arrives() {
+    let setup = [
+        "CREATE TABLE S.e (id INT PRIMARY KEY, e ENUM('a','b'), k INT)",
+        "INSERT IGNORE INTO S.e VALUES (1, 'none of them', 1), (2, 'a', 1)",
+    ];
+    let mut mirror = Mirror::new("enum", &["e"], &setup).await;
+    mirror.compare().await;
+    mirror
+        .follow(&[
+            "INSERT IGNORE INTO S.e VALUES (3, 'x', 1)",
+            "UPDATE S.e SET k = 2",
+            "UPDATE IGNORE S.e SET e = 'z' WHERE id = 2",
+        ])
+        .await;
+}
+
+#[tokio::test]
 async fn keys_of_every_kind_find_their_rows() {
     let setup = [
         "CREATE TABLE S.a (d DATETIME(3), n DECIMAL(10,3), s VARCHAR(20), b BINARY(4), e ENUM('p','q'), v INT, PRIMARY KEY (d,n,s,b,e))",

@@ -277,6 +277,26 @@ async fn of_racing_owners_only_the_newest_commits() {
 }
 
 #[tokio::test]
+async fn owners_that_race_for_a_target_nobody_had_end_quietly_but_one() {
+    let bed = Bed::new("fresh").await;
+    for round in 1..=8 {
+        let racing = ["a", "b", "c", "d"].map(|owner| {
+            let (sink, mut request) = (bed.sink.clone(), bed.request(owner));
+            request.job.inc = Incarnation(round);
+            tokio::spawn(async move { Target::acquire(&sink, request).await })
+        });
+        for racer in racing {
+            if let Err(error) = racer.await.expect("no panic") {
+                assert!(
+                    matches!(error.disposition(), Disposition::Superseded | Disposition::Retry),
+                    "{error:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn progress_of_another_cluster_or_life_is_refused() {
     let bed = Bed::new("foreign").await;
     bed.started("a").await.release().await.expect("released");

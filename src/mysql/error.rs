@@ -284,13 +284,19 @@ impl Error {
 }
 
 /// Server errors after which the server closes the connection.
-const CONNECTION_ENDS: [u16; 7] = [1053, 1077, 1317, 1927, 2006, 2013, 4031];
+/// The network errors 1158 to 1161 are the server's last words on a connection too.
+const CONNECTION_ENDS: [u16; 12] = [1053, 1077, 1158, 1159, 1160, 1161, 1317, 1927, 2006, 2013, 3169, 4031];
 
 fn server_disposition(code: u16) -> Disposition {
     match code {
         // 1040 too many connections, 1203 too many of this user, 1205 lock wait, 1213 deadlock, 1129 host blocked,
-        // 1290/1836/3100 read only or a hook refused (a switch is going on), 3024 time limit of a query.
-        1040 | 1203 | 1205 | 1213 | 1290 | 1836 | 3024 | 3100 => Disposition::Retry,
+        // 1290/1836/1792/3100/3101 read only or a hook refused (a switch is going on), 3024 time limit of a query, 1021/1114 disk
+        // or table full (it ends when somebody makes room), 1037/1041/1135 out of memory or threads, 1180 a commit failed, 1206 lock table full, 1226 a limit of the account, 1637 undo slots,
+        // 3032 offline mode, 3168 the server is not up yet.
+        1021 | 1037 | 1040 | 1041 | 1114 | 1135 | 1180 | 1203 | 1205 | 1206 | 1213 | 1226 | 1290 | 1637 | 1792 | 1836 => {
+            Disposition::Retry
+        }
+        3024 | 3032 | 3100 | 3101 | 3168 => Disposition::Retry,
         code if CONNECTION_ENDS.contains(&code) => Disposition::Retry,
         // The server does not let this host in: another peer's host may be allowed.
         1129 | 1130 => Disposition::Replace,
@@ -309,6 +315,7 @@ fn server_fix(code: u16) -> &'static str {
         1129 | 1130 => "allow this peer's host for the account; the task moves to a peer that is let in",
         1205 | 1213 => "nothing: it is tried again; if it stays, find who holds the locks on the target",
         1290 | 1836 => "the server is read only: point the endpoint at the writable one, or wait for the switch to end",
+        1021 | 1114 => "make room on the server's disk: it is tried again",
         1153 => "raise max_allowed_packet on the server",
         _ => "look the number up in the server's manual; the server's text says what it refused",
     }

@@ -15,8 +15,13 @@ use crate::mysql::target::turn::{TURN_LIMIT, guard_statement};
 
 /// Bytes of one packet: beyond it a round trip costs nothing compared to the work (facts/apply c: 0.3–1.5 MB is the plateau).
 const PACKET_BYTES: usize = 1 << 20;
+/// Statements of one packet: each of a table without a key reads the whole table, and the packet's answers are waited for
+/// together (guess: up to 2 s each in a turn, 7 s each before it).
+const PACKET_STATEMENTS_MAX: usize = 16;
 /// Longest wait for the answers to a packet of row statements (guess; locks end after 2 s each).
 const ROWS_LIMIT: Duration = Duration::from_secs(120);
+/// Rows of one step when a table is emptied (guess: a second or two; the call is bounded at 60 s).
+const EMPTY_ROWS: u64 = 50_000;
 /// F24: strict, but zero dates and `2020-02-31` are values a source may hold, and 0 is no wish for a new number.
 /// CLIENT_FOUND_ROWS is off: an update that changes nothing must count 0. With the range settings a DELETE of 1,000 keys
 /// stays on its index. A transaction whose owner is gone ends after 20 s.
@@ -106,7 +111,7 @@ impl ApplySession {
     /// One transaction: the statements, then `inside` (whose counts do not matter), then the turn and COMMIT.
     pub async fn commit(&mut self, statements: &[Statement], inside: &[String], turn: &str) -> Result<(), Failure> {
         let bytes: usize = statements.iter().map(|statement| statement.sql.len()).sum();
-        let outcome = if bytes <= self.limits().bytes / 2 {
+        let outcome = if bytes <= self.limits().bytes / 2 && statements.len() <= PACKET_STATEMENTS_MAX {
             self.commit_at_once(statements, inside, turn).await
         } else {
             match self.begin().await {
@@ -131,8 +136,10 @@ impl ApplySession {
         while from < statements.len() {
             let mut packet = Packet::default();
             let mut to = from;
-            while to < statements.len() && (packet.is_empty() || packet.bytes() + statements[to].sql.len() <= self.limits().bytes)
-            {
+            while to < statements.len() && to - from < PACKET_STATEMENTS_MAX {
+                if !packet.is_empty() && packet.bytes() + statements[to].sql.len() > self.limits().bytes {
+                    break;
+                }
                 packet.push(&statements[to].sql);
                 to += 1;
             }
@@ -158,6 +165,13 @@ impl ApplySession {
             }
             from = to;
         }
+        Ok(())
+    }
+
+    /// Deletes all rows of a table inside an open transaction, in steps that each end in time.
+    pub async fn empty(&mut self, quoted_table: &str) -> Result<(), Error> {
+        let sql = format!("DELETE FROM {quoted_table} LIMIT {EMPTY_ROWS}");
+        while self.session.execute(&sql).await? == EMPTY_ROWS {}
         Ok(())
     }
 

@@ -22,9 +22,10 @@ const CLEAR_LIMIT: Duration = Duration::from_secs(30);
 const CLEAR_PAUSE: Duration = Duration::from_millis(20);
 /// Times the bump is tried; each waits 2 s for the lock and kills who may hold it.
 const BUMP_TRIES: u32 = 5;
-/// Settings of the session that works on the meta tables outside of groups.
+/// Settings of the session that works on the meta tables outside of groups. It holds no lock between two statements, so it may
+/// idle for as long as the largest group takes.
 const CONTROL_SETTINGS: &str = "SET SESSION autocommit = 1, transaction_isolation = 'READ-COMMITTED', innodb_lock_wait_timeout = 2, \
-    lock_wait_timeout = 10, sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00', wait_timeout = 60, foreign_key_checks = 0";
+    lock_wait_timeout = 10, sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00', wait_timeout = 3600, foreign_key_checks = 0";
 
 /// Who asks for the fence.
 #[derive(Clone, Debug)]

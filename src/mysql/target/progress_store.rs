@@ -25,10 +25,11 @@ pub async fn read(session: &mut Session, meta: &Meta, job: &JobId, epoch: Epoch)
     let Some((seq, executed, source_uuid, file, offset)) = row else {
         let sql = format!(
             "INSERT INTO {} (job, inc, seq, epoch, gtid_set, source_uuid, binlog_file, binlog_pos, origin, commit_us) \
-             VALUES ({}, 0, {epoch}, '', '', '', 0, '', 0)",
+             VALUES ({}, 0, {epoch}, '', '', '', 0, '', 0) ON DUPLICATE KEY UPDATE epoch = epoch",
             meta.table("progress"),
             job_values(job)
         );
+        // Another owner may have made it meanwhile: an older one commits nothing in it, a newer one ends this one.
         session.execute(sql).await?;
         return Ok(Progress::default());
     };

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use crate::core::change::{Change, Row};
 use crate::core::group::Table;
 use crate::core::net_effect::TableEffect;
-use crate::core::shape::{ColumnKind, TableName, TableShape};
+use crate::core::shape::{ColumnKind, TableName};
 use crate::mysql::error::Error;
 use crate::mysql::quote;
+use crate::mysql::target::form::{Form, RowForm, delete_form, ignoring};
 use crate::mysql::target::literal;
 
 /// Rows in one statement; 1,000 to 5,000 is the plateau of a copy (facts/apply c).
@@ -59,29 +60,10 @@ pub struct TableSql {
     delete: Form,
     insert: Form,
     update: Form,
+    /// Updates run as a delete and an insert.
+    is_replaced: bool,
     has_json: bool,
-}
-
-/// How the rows of one kind of statement are put together.
-#[derive(Clone, Debug)]
-struct Form {
-    operation: &'static str,
-    head: String,
-    separator: &'static str,
-    tail: String,
-    /// Affected rows per row.
-    count: u64,
-    row: RowForm,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum RowForm {
-    /// All columns that are written: `(1,'a')`.
-    Whole,
-    /// The key as a tuple.
-    Key,
-    /// The key as a condition.
-    KeyCondition,
+    enums: Vec<usize>,
 }
 
 impl TableSql {
@@ -98,7 +80,13 @@ impl TableSql {
         };
         let key_columns = shape.key.as_ref().map_or(&[][..], |key| &key.columns);
         let assignments = written.iter().filter(|at| !key_columns.contains(at));
-        let assignments: Vec<String> = assignments.map(|at| format!("{0}=n.{0}", quoted[*at])).collect();
+        // The server refuses an alias that is the table's own name.
+        let alias = if shape.name.table.eq_ignore_ascii_case("n") {
+            "m"
+        } else {
+            "n"
+        };
+        let assignments: Vec<String> = assignments.map(|at| format!("{0}={alias}.{0}", quoted[*at])).collect();
         let head = format!("INSERT INTO {name} ({}) VALUES ", list(&written));
         let insert = Form {
             operation: "insert",
@@ -110,15 +98,19 @@ impl TableSql {
         };
         let update = Form {
             operation: "update",
-            tail: format!(" AS n ON DUPLICATE KEY UPDATE {}", assignments.join(",")),
+            tail: format!(" AS {alias} ON DUPLICATE KEY UPDATE {}", assignments.join(",")),
             count: 2,
             ..insert.clone()
         };
+        let has_json = shape.columns.iter().any(|column| matches!(column.kind, ColumnKind::Json));
+        let is_enum = |at: &usize| matches!(shape.columns[*at].kind, ColumnKind::Enum { .. });
         Self {
             delete: delete_form(shape, &name, &list(key_columns)),
             insert,
             update,
-            has_json: shape.columns.iter().any(|column| matches!(column.kind, ColumnKind::Json)),
+            is_replaced: shape.has_secondary_unique || has_json,
+            has_json,
+            enums: written.iter().copied().filter(is_enum).collect(),
             name,
             quoted,
             written,
@@ -136,12 +128,15 @@ impl TableSql {
     pub fn effect(&self, effect: &TableEffect, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
         let mut statements = Vec::new();
         for change in &effect.keyless {
-            statements.extend(self.keyless(change)?);
+            self.keyless(change, &mut statements)?;
         }
-        let updates = self.visible_updates(&effect.updates)?;
-        let (befores, afters) = (updates.iter().map(|update| &update.0), updates.iter().map(|update| &update.1));
-        if self.table.shape.has_secondary_unique {
-            // Values of a unique key may swap places: no row of the new state may meet one of the old.
+        let (befores, afters) = (
+            effect.updates.iter().map(|update| &update.0),
+            effect.updates.iter().map(|update| &update.1),
+        );
+        if self.is_replaced {
+            // Values of a unique key may swap places: no row of the new state may meet one of the old. And JSON values that
+            // are equal to the server, as 1 and 1.0, are no change to it: an update would leave the old one and count 0.
             statements.extend(self.rows(effect.deletes.iter().chain(befores), limits, &self.delete)?);
             statements.extend(self.insert(afters.chain(&effect.inserts), limits)?);
         } else {
@@ -157,18 +152,6 @@ impl TableSql {
         self.rows(rows, limits, &self.insert)
     }
 
-    /// Updates that the server can see: binary JSON tells more than its text, and an update that writes the same text would
-    /// count as a missing row.
-    fn visible_updates<'a>(&self, updates: &'a [(Row, Row)]) -> Result<Vec<&'a (Row, Row)>, Error> {
-        let mut visible = Vec::with_capacity(updates.len());
-        for update in updates {
-            if !self.has_json || self.tuple(&update.0, &self.written)? != self.tuple(&update.1, &self.written)? {
-                visible.push(update);
-            }
-        }
-        Ok(visible)
-    }
-
     fn rows<'a>(
         &self,
         rows: impl Iterator<Item = &'a Row>,
@@ -177,6 +160,7 @@ impl TableSql {
     ) -> Result<Vec<Statement>, Error> {
         let mut statements = Vec::new();
         let (mut sql, mut in_statement, mut key) = (String::new(), 0, None);
+        let mut was_ignored = false;
         let mut close = |sql: &mut String, in_statement: &mut usize, key: Option<String>| {
             if *in_statement > 0 {
                 sql.push_str(&form.tail);
@@ -196,10 +180,16 @@ impl TableSql {
                 RowForm::Key => self.tuple(row, self.key_columns())?,
                 RowForm::KeyCondition => self.key_condition(row)?,
             };
-            if in_statement >= limits.rows || (in_statement > 0 && sql.len() + text.len() + form.tail.len() > limits.bytes) {
+            let is_ignored = matches!(form.row, RowForm::Whole) && self.has_empty_enum(row)?;
+            let is_full = in_statement >= limits.rows || sql.len() + text.len() + form.tail.len() > limits.bytes;
+            if is_full || is_ignored != was_ignored {
                 close(&mut sql, &mut in_statement, key.take());
             }
-            sql.push_str(if in_statement == 0 { &form.head } else { form.separator });
+            was_ignored = is_ignored;
+            match in_statement {
+                0 => sql.push_str(&ignoring(&form.head, is_ignored)),
+                _ => sql.push_str(form.separator),
+            }
             sql.push_str(&text);
             in_statement += 1;
             if limits.rows == 1 {
@@ -210,38 +200,55 @@ impl TableSql {
         Ok(statements)
     }
 
-    fn keyless(&self, change: &Change) -> Result<Option<Statement>, Error> {
-        let (sql, operation, row) = match change {
-            Change::Insert { after, .. } => (
-                format!("{}{}", self.insert.head, self.tuple(after, &self.written)?),
-                "insert",
-                after,
-            ),
-            Change::Delete { before, .. } => (
-                format!("DELETE FROM {} WHERE {} LIMIT 1", self.name, self.exactly(before)?),
-                "delete",
-                before,
-            ),
-            Change::Update { before, after, .. } => {
-                if self.tuple(before, &self.written)? == self.tuple(after, &self.written)? {
-                    return Ok(None);
-                }
-                let (set, exactly) = (self.assignments(after)?, self.exactly(before)?);
-                (
-                    format!("UPDATE {} SET {set} WHERE {exactly} LIMIT 1", self.name),
-                    "update",
-                    before,
-                )
+    fn keyless(&self, change: &Change, statements: &mut Vec<Statement>) -> Result<(), Error> {
+        match change {
+            Change::Insert { after, .. } => statements.push(self.keyless_insert(after)?),
+            Change::Delete { before, .. } => statements.push(self.keyless_delete(before)?),
+            Change::Update { before, after, .. } if self.has_json => {
+                statements.push(self.keyless_delete(before)?);
+                statements.push(self.keyless_insert(after)?);
             }
-        };
-        let key = Some(self.key_text(row)?);
-        Ok(Some(Statement {
+            Change::Update { before, after, .. } => {
+                if self.tuple(before, &self.written)? != self.tuple(after, &self.written)? {
+                    let (set, exactly) = (self.assignments(after)?, self.exactly(before)?);
+                    let verb = ignoring("UPDATE", self.has_empty_enum(after)?);
+                    let sql = format!("{verb} {} SET {set} WHERE {exactly} LIMIT 1", self.name);
+                    statements.push(self.one(sql, "update", before)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keyless_insert(&self, after: &Row) -> Result<Statement, Error> {
+        let head = ignoring(&self.insert.head, self.has_empty_enum(after)?);
+        self.one(format!("{head}{}", self.tuple(after, &self.written)?), "insert", after)
+    }
+
+    fn keyless_delete(&self, before: &Row) -> Result<Statement, Error> {
+        let sql = format!("DELETE FROM {} WHERE {} LIMIT 1", self.name, self.exactly(before)?);
+        self.one(sql, "delete", before)
+    }
+
+    /// A statement about one row.
+    fn one(&self, sql: String, operation: &'static str, row: &Row) -> Result<Statement, Error> {
+        Ok(Statement {
             sql,
             expected: 1,
             table: Arc::clone(&self.table),
             operation,
-            key,
-        }))
+            key: Some(self.key_text(row)?),
+        })
+    }
+
+    /// A value that is none of the column's labels (number 0): only sessions that were not strict could write it.
+    fn has_empty_enum(&self, row: &Row) -> Result<bool, Error> {
+        if self.enums.is_empty() {
+            return Ok(false);
+        }
+        let values = self.split(row)?;
+        let is_empty = |at: &usize| values[*at].is_some_and(|raw| raw.iter().all(|byte| *byte == 0));
+        Ok(self.enums.iter().any(is_empty))
     }
 
     /// `(1,'a')`.
@@ -341,41 +348,25 @@ impl TableSql {
         mut write: impl FnMut(&mut String, usize, Option<&[u8]>) -> Result<(), crate::core::value::ValueError>,
         sql: &mut String,
     ) -> Result<(), Error> {
-        let bad = |reason: String| Error::BadRow {
-            table: self.table.shape.name.to_string(),
-            reason,
-        };
-        let mut values = Vec::with_capacity(self.quoted.len());
-        self.table
-            .layout
-            .split(&row.0, &mut values)
-            .map_err(|error| bad(error.to_string()))?;
+        let values = self.split(row)?;
         for at in columns {
-            write(sql, *at, values[*at]).map_err(|error| bad(format!("column {}: {error}", self.quoted[*at])))?;
+            write(sql, *at, values[*at]).map_err(|error| self.bad_row(format!("column {}: {error}", self.quoted[*at])))?;
         }
         Ok(())
     }
-}
 
-/// Rows by key on the key's own index. Compared in a tuple, ENUM and SET never equal a number (tried on 9.7: no row found),
-/// so their keys become conditions, at twice the price per row.
-fn delete_form(shape: &TableShape, name: &str, key_list: &str) -> Form {
-    let index = shape.key.as_ref().map_or(String::new(), |key| quote::identifier(&key.index));
-    let key_columns = shape.key.as_ref().map_or(&[][..], |key| &key.columns);
-    let is_by_number = |at: &usize| matches!(shape.columns[*at].kind, ColumnKind::Enum { .. } | ColumnKind::Set { .. });
-    let from = format!("DELETE FROM {name} USING {name} FORCE INDEX ({index}) WHERE");
-    let (head, separator, tail, row) = if key_columns.iter().any(is_by_number) {
-        (format!("{from} "), " OR ", "", RowForm::KeyCondition)
-    } else {
-        (format!("{from} ({key_list}) IN ("), ",", ")", RowForm::Key)
-    };
-    Form {
-        operation: "delete",
-        head,
-        separator,
-        tail: tail.into(),
-        count: 1,
-        row,
+    fn split<'a>(&self, row: &'a Row) -> Result<Vec<Option<&'a [u8]>>, Error> {
+        let mut values = Vec::with_capacity(self.quoted.len());
+        let split = self.table.layout.split(&row.0, &mut values);
+        split.map_err(|error| self.bad_row(error.to_string()))?;
+        Ok(values)
+    }
+
+    fn bad_row(&self, reason: String) -> Error {
+        Error::BadRow {
+            table: self.table.shape.name.to_string(),
+            reason,
+        }
     }
 }
 
@@ -383,7 +374,7 @@ fn delete_form(shape: &TableShape, name: &str, key_list: &str) -> Form {
 mod tests {
     use super::*;
     use crate::core::net_effect::tests::{row, shape_with_key};
-    use crate::core::shape::ShapeId;
+    use crate::core::shape::{ShapeId, TableShape};
 
     const LIMITS: StatementLimits = StatementLimits { rows: 2, bytes: 1 << 20 };
 

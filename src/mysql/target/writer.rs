@@ -183,11 +183,16 @@ impl Target {
         let mut next = self.next_progress();
         let (at, row) = find_copy(&mut next.copy, &name)?;
         (row.cursor, row.rows, row.is_done) = (None, 0, false);
-        let inside = [
-            format!("DELETE FROM {}", quote::table(&name)),
-            copy_statement(&self.meta, &self.job, at, row),
-        ];
-        self.commit(&[], &inside, next, 0).await
+        let inside = [copy_statement(&self.meta, &self.job, at, row)];
+        self.apply.begin().await?;
+        if let Err(error) = self.apply.empty(&quote::table(&name)).await {
+            return Err(self.undo(Failure::Other(error), &[]).await);
+        }
+        let turn = self.turn(&next, 0);
+        match self.apply.turn(&inside, &turn).await {
+            Ok(()) => Ok(self.committed(next)),
+            Err(failure) => Err(self.undo(failure, &[]).await),
+        }
     }
 
     /// Opens the transaction of a large source transaction. Until `large_commit` or `large_abort` no other method may write.
@@ -200,13 +205,7 @@ impl Target {
         let statements = self.statements(part, self.apply.limits())?;
         match self.apply.execute(&statements).await {
             Ok(()) => Ok(()),
-            Err(failure) => {
-                if !failure.error().is_some_and(Error::is_connection_gone) {
-                    self.apply.rollback().await?;
-                }
-                // Without the parts before it the failing row cannot be found again: the statement's table is what is known.
-                Err(self.explain(failure, &statements, None).await)
-            }
+            Err(failure) => Err(self.undo(failure, &statements).await),
         }
     }
 
@@ -217,12 +216,7 @@ impl Target {
         let turn = self.turn(&next, last.commit_us);
         match self.apply.turn(&[], &turn).await {
             Ok(()) => Ok(self.committed(next)),
-            Err(failure) => {
-                if !failure.error().is_some_and(Error::is_connection_gone) {
-                    self.apply.rollback().await?;
-                }
-                Err(self.explain(failure, &[], None).await)
-            }
+            Err(failure) => Err(self.undo(failure, &[]).await),
         }
     }
 
@@ -290,6 +284,17 @@ impl Target {
     pub async fn close(self) {
         self.apply.close().await;
         self.control.close().await;
+    }
+
+    /// Rolls a transaction of several calls back and tells what its failure means. Without the parts before it the failing row
+    /// cannot be found again: the statement's table is what is known.
+    async fn undo(&mut self, failure: Failure, statements: &[Statement]) -> Error {
+        if !failure.error().is_some_and(Error::is_connection_gone)
+            && let Err(error) = self.apply.rollback().await
+        {
+            return error;
+        }
+        self.explain(failure, statements, None).await
     }
 
     fn next_progress(&self) -> Progress {
