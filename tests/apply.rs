@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use peer::core::change::{Chunk, TxnPart};
+use peer::core::change::{Chunk, CopyPlan, TxnPart};
 use peer::core::group::{Group, GroupLimits, Grouper};
 use peer::core::gtid_set::GtidSet;
 use peer::core::ids::{ClusterId, Seq};
@@ -45,8 +45,9 @@ impl Mirror {
         let executed = executed(&mut session).await;
         let mut target = bed.acquire("a").await;
         let ids: Vec<ShapeId> = (0..).take(shapes.len()).map(ShapeId).collect();
+        let plans: Vec<CopyPlan> = ids.iter().copied().map(plan).collect();
         target
-            .start(&executed, session.server_uuid(), shapes.clone(), &ids)
+            .start(&executed, session.server_uuid(), shapes.clone(), &plans)
             .await
             .expect("started");
         let mut reader = ChunkReader::open(&session_spec()).await.expect("a reader");
@@ -179,6 +180,13 @@ fn all_types(id: u64) -> String {
 
 const ZEROS: &str = "INSERT INTO S.v (id,i1,f,d,b1,y,da,t0,dt0,dt3,ts0,ts6,c,bi,vb,bl,tx,j,e,s) VALUES (18446744073709551615,0,0.1,-0e0,b'0',0, \
     '0000-00-00',0,'0000-00-00 00:00:00','2020-02-31 00:00:00','0000-00-00 00:00:00','0000-00-00 00:00:00','','','','','','null',1,'')";
+
+fn plan(shape: ShapeId) -> CopyPlan {
+    CopyPlan {
+        shape,
+        rows_estimate: None,
+    }
+}
 
 #[tokio::test]
 async fn every_type_arrives_byte_for_byte_by_copy_and_by_stream() {
@@ -386,7 +394,7 @@ async fn a_copy_resumes_at_its_cursor_and_a_reset_empties_the_table() {
     let bed = Bed::new("copy").await;
     let mut target = bed.acquire("a").await;
     target
-        .start(&GtidSet::default(), "u", vec![bed.shape()], &[ShapeId(0)])
+        .start(&GtidSet::default(), "u", vec![bed.shape()], &[plan(ShapeId(0))])
         .await
         .expect("started");
     let high = peer::core::change::Key(vec![2i32.to_le_bytes().to_vec()]);
@@ -438,7 +446,10 @@ async fn a_target_table_with_rows_or_other_columns_is_refused_before_the_first_r
         "CREATE TABLE T (id INT PRIMARY KEY, v INT)",
         "INSERT INTO T VALUES (1,1)",
     ] {
-        if let Err(error) = target.start(&GtidSet::default(), "u", vec![bed.shape()], &[ShapeId(0)]).await {
+        if let Err(error) = target
+            .start(&GtidSet::default(), "u", vec![bed.shape()], &[plan(ShapeId(0))])
+            .await
+        {
             assert!(matches!(error, Error::Unsuitable { .. }), "{error:?}");
             refusals.push(error.to_string());
             server
@@ -460,7 +471,7 @@ async fn a_target_table_with_rows_or_other_columns_is_refused_before_the_first_r
     assert!(refusals[1].contains("rows in it"), "{}", refusals[1]);
     server.run(&[&format!("DELETE FROM {table}")]).await;
     target
-        .start(&GtidSet::default(), "u", vec![bed.shape()], &[ShapeId(0)])
+        .start(&GtidSet::default(), "u", vec![bed.shape()], &[plan(ShapeId(0))])
         .await
         .expect("an empty table of the same columns");
 }

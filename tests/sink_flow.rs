@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use peer::core::change::{BinlogPosition, Change, Chunk, Item, Key, Row, TxnPart};
+use peer::core::change::{BinlogPosition, Change, Chunk, CopyPlan, Item, Key, Row, TxnPart};
 use peer::core::disposition::Disposition;
 use peer::core::gtid_set::{Gtid, GtidSet, SourceId};
 use peer::core::ids::{Boot, ClusterId, Epoch, Incarnation, JobId, JobName, Life, NodeId};
@@ -81,7 +81,13 @@ impl Bench {
             life: Life("1".repeat(32)),
             epoch_seen: Epoch(0),
             endpoint: sink,
-            choose_source: Arc::new(move |avoid| (!avoid.contains(&peer.id)).then(|| peer.clone())),
+            choose_source: Arc::new(move |avoid| {
+                if avoid.contains(&peer.id) {
+                    Err("nobody".into())
+                } else {
+                    Ok(peer.clone())
+                }
+            }),
             events: events_tx,
             status: status_tx,
             window_bytes: 1 << 20,
@@ -320,7 +326,10 @@ fn beginning(schema: &str) -> Vec<Item> {
         Item::Start {
             executed: set(10),
             source_uuid: UUID.into(),
-            copy: vec![ShapeId(0)],
+            copy: vec![CopyPlan {
+                shape: ShapeId(0),
+                rows_estimate: Some(7),
+            }],
         },
         Item::Chunk(Chunk {
             shape: ShapeId(0),
@@ -363,7 +372,7 @@ async fn a_stream_cut_in_a_transaction_is_resumed_and_each_row_is_there_once() {
     let mut source = bench.subscribed().await;
     assert_eq!(source.progress.executed, set(12), "resumes behind what is committed");
     assert!(
-        source.progress.copy[0].is_done && source.progress.copy[0].rows == 3,
+        source.progress.copy[0].is_done && source.progress.copy[0].rows == 3 && source.progress.copy[0].rows_estimate == Some(7),
         "{:?}",
         source.progress.copy
     );

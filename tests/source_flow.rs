@@ -215,6 +215,8 @@ async fn a_job_without_progress_gets_shapes_then_the_start_then_rows_then_change
         panic!("expected the start")
     };
     assert_eq!((copy.len(), executed.is_empty()), (2, false));
+    // A page of two rows is counted, not guessed.
+    assert_eq!(copy[0].rows_estimate, Some(2));
     let mut rows = 0;
     for _ in 0..2 {
         let chunk = subscription.chunk().await;
@@ -254,6 +256,7 @@ async fn a_resumed_copy_goes_on_behind_its_cursor_and_a_keyless_one_starts_anew(
             table,
             cursor,
             rows: 2,
+            rows_estimate: None,
             is_done: false,
         }
     };
@@ -278,6 +281,7 @@ async fn a_source_that_lost_transactions_of_the_target_is_refused() {
         table,
         cursor: None,
         rows: 0,
+        rows_estimate: None,
         is_done: true,
     })
     .await;
@@ -298,6 +302,7 @@ async fn everything_before_a_definition_change_arrives_before_the_refusal() {
         table,
         cursor: None,
         rows: 0,
+        rows_estimate: None,
         is_done: true,
     })
     .await;

@@ -18,7 +18,7 @@ pub fn source_chooser(spec: JobSpec, roster: watch::Receiver<Arc<Roster>>) -> Ch
     Arc::new(move |avoid: &[NodeId]| {
         let roster = roster.borrow().clone();
         let ranking = rank_with(&spec, Task::Source, &roster, Circumstances { avoid, running: None });
-        ranking.eligible.iter().find_map(|(id, _)| {
+        let chosen = ranking.eligible.iter().find_map(|(id, _)| {
             let member = find(&roster, id)?;
             let addr = member.peer_addr.parse().ok()?;
             Some(SourcePeer {
@@ -26,6 +26,7 @@ pub fn source_chooser(spec: JobSpec, roster: watch::Receiver<Arc<Roster>>) -> Ch
                 name: member.name.clone(),
                 addr,
             })
-        })
+        });
+        chosen.ok_or_else(|| ranking.why_nobody(Task::Source))
     })
 }

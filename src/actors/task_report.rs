@@ -56,7 +56,7 @@ pub struct TaskBrief {
     pub lag_ms: Option<u64>,
     /// Rows per second, whole.
     pub rows_per_s: u64,
-    /// The newest error, cut.
+    /// Why it does not get on, or the newest error while it starts; cut.
     pub error: Option<String>,
 }
 
@@ -67,14 +67,15 @@ impl TaskBrief {
     /// Returns the brief of a status and the newest error.
     #[must_use]
     pub fn of(inc: Incarnation, status: &SinkStatus, newest: Option<&ErrorReport>) -> Self {
-        let is_running_well = status.phase != Phase::Starting;
+        let is_starting = status.phase == Phase::Starting;
+        let newest = newest.filter(|_| is_starting).map(|error| error.text.as_str());
         Self {
             inc,
             epoch: status.epoch,
             phase: status.phase,
             lag_ms: status.lag_ms,
             rows_per_s: status.rows_per_s.max(0.0) as u64,
-            error: newest.filter(|_| !is_running_well).map(|error| cut(&error.text)),
+            error: status.reason.as_deref().or(newest).map(cut),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::admin::job_lines::Seen;
 use crate::admin::views::{ErrorView, HistoryView, HoldView, JobPhase, PlacementView, StatusView};
 use crate::core::job_merge::Effective;
 use crate::core::job_spec::DatabaseSpec;
+use crate::core::job_state::SinkStatus;
 use crate::core::member::name_of;
 use crate::core::placement::{Outcome, Task, Verdict};
 
@@ -31,7 +32,7 @@ pub fn status_view(seen: &Seen<'_>, report: TaskReport, reason: Option<String>) 
     view.totals.restarts = Some(report.restarts);
     view.totals.conflicts = Some(0);
     view.totals.owner_changes = record.claim.as_ref().map(|claim| claim.epoch.0.saturating_sub(1));
-    view.reason = reason_of(seen, reason, view.state);
+    view.reason = reason_of(seen, reason, report.sink.as_ref(), view.state);
     view.errors = report.errors.into_iter().rev().map(ErrorView::from).collect();
     view.placement = [("source", Task::Source), ("sink", Task::Sink)]
         .into_iter()
@@ -46,14 +47,15 @@ fn endpoint(database: &DatabaseSpec) -> String {
     format!("{}:{}", database.host, database.port)
 }
 
-fn reason_of(seen: &Seen<'_>, placement: Option<String>, state: JobPhase) -> Option<String> {
+fn reason_of(seen: &Seen<'_>, placement: Option<String>, sink: Option<&SinkStatus>, state: JobPhase) -> Option<String> {
     match &seen.effective {
         Effective::Held(held) if !held.reason.is_empty() => Some(held.reason.clone()),
         Effective::Held(_) | Effective::Absent => None,
         Effective::Run(_) if state == JobPhase::Unplaced => {
             Some(placement.unwrap_or_else(|| "no peer may run one of the tasks; the table says why".to_owned()))
         }
-        Effective::Run(_) => placement,
+        // What the running flow meets is nearer than why it was placed there.
+        Effective::Run(_) => sink.and_then(|sink| sink.reason.clone()).or(placement),
     }
 }
 

@@ -93,6 +93,15 @@ pub struct Chunk {
     pub is_last: bool,
 }
 
+/// A table that will be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyPlan {
+    /// The table.
+    pub shape: ShapeId,
+    /// The source server's estimate of its rows, for people; None: it has none.
+    pub rows_estimate: Option<u64>,
+}
+
 /// One element of the sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
@@ -103,7 +112,7 @@ pub enum Item {
         /// The source server.
         source_uuid: String,
         /// Tables that will be copied, in order; empty for `start = "now"`.
-        copy: Vec<ShapeId>,
+        copy: Vec<CopyPlan>,
     },
     /// Names a table for the items that follow; sent before `Start` too.
     Shape {
@@ -132,6 +141,8 @@ pub struct CopyRow {
     pub cursor: Option<Key>,
     /// Rows copied so far.
     pub rows: u64,
+    /// The source's estimate of its rows when the copy began, for people; None: unknown.
+    pub rows_estimate: Option<u64>,
     /// The whole table is on the target.
     pub is_done: bool,
 }

@@ -90,6 +90,7 @@ pub(super) fn copy_state(has_key: bool, cursor: Option<i32>) -> CopyState {
         table: shape.name.clone(),
         cursor: cursor.map(key),
         rows: 0,
+        rows_estimate: None,
         is_done: false,
     };
     CopyState::new(&[shape], &[row])

@@ -57,6 +57,8 @@ pub struct Totals {
 pub struct SinkStatus {
     /// What it is doing.
     pub phase: Phase,
+    /// Why it does not get on: no peer may run the source, or its last error; None while rows can flow.
+    pub reason: Option<String>,
     /// Epoch it holds; 0 before the fence was acquired.
     pub epoch: Epoch,
     /// Peer that runs the source task.
@@ -77,6 +79,8 @@ pub struct SinkStatus {
     pub caught_up: bool,
     /// Rows per second over the last seconds.
     pub rows_per_s: f64,
+    /// Rows of the copy per second over the last seconds; None: not copying, or not for long enough to tell.
+    pub copy_rows_per_s: Option<f64>,
     /// Per table of the copy; empty without one.
     pub tables: Vec<TableProgress>,
     /// Counters.

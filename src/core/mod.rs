@@ -28,6 +28,7 @@ pub mod nomination_event;
 pub mod placement;
 pub mod progress;
 pub mod rate;
+pub mod recent_rate;
 pub mod retry;
 pub mod row;
 pub mod row_bag;

@@ -102,6 +102,26 @@ impl Ranking {
     }
 }
 
+impl Ranking {
+    /// Why no peer may run the task: each word with how many, and the rule of the first.
+    #[must_use]
+    pub fn why_nobody(&self, task: Task) -> String {
+        let words = [Outcome::Excluded, Outcome::Full, Outcome::Draining, Outcome::Dead];
+        let told = words.into_iter().filter_map(|word| {
+            let mut of_word = self.verdicts.iter().filter(|verdict| verdict.verdict == word);
+            let first = of_word.next()?;
+            Some(format!("{} {} ({})", of_word.count() + 1, word.word(), first.rule))
+        });
+        let told: Vec<String> = told.collect();
+        let told = if told.is_empty() {
+            "none is known".to_owned()
+        } else {
+            told.join(", ")
+        };
+        format!("no peer may run the {} task: {told}", task.as_str())
+    }
+}
+
 /// What is known beside the roster.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Circumstances<'a> {

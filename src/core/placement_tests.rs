@@ -102,6 +102,18 @@ fn the_first_failing_rule_is_told_for_each_peer() {
 }
 
 #[test]
+fn nobody_is_explained_by_kinds_with_the_first_rule_of_each() {
+    let mut roster = vec![member("a", "beijing"), member("b", "beijing"), member("c", "shanghai")];
+    roster[2].state = MemberState::Dead;
+    assert_eq!(
+        rank(&spec("orders"), Task::Source, &roster).why_nobody(Task::Source),
+        "no peer may run the source task: 2 excluded (${node.datacenter} = shanghai), 1 dead (peer is dead)"
+    );
+    let nobody = Ranking::default().why_nobody(Task::Sink);
+    assert_eq!(nobody, "no peer may run the sink task: none is known");
+}
+
+#[test]
 fn a_constraint_binds_its_own_task_only() {
     let roster = [member("sh", "shanghai"), member("bj", "beijing")];
     let names = |task| {

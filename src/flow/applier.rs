@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::change::{BinlogPosition, Chunk, Item, TxnPart};
+use crate::core::change::{BinlogPosition, Chunk, CopyPlan, Item, TxnPart};
 use crate::core::group::{Group, GroupLimits, Grouper};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
@@ -163,17 +163,16 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    async fn start(&mut self, executed: &GtidSet, source_uuid: &str, copy: &[ShapeId]) -> Result<(), FlowError> {
+    async fn start(&mut self, executed: &GtidSet, source_uuid: &str, copy: &[CopyPlan]) -> Result<(), FlowError> {
         if self.is_started {
             return Err(FlowError::out_of_order("a start", "no start: the target has progress"));
         }
-        let names = copy.iter().map(|id| self.name_of(*id)).collect::<Result<Vec<_>, _>>()?;
         let seq = self
             .target
             .start(executed, source_uuid, std::mem::take(&mut self.first_shapes), copy)
             .await?;
         self.is_started = true;
-        self.meter.started(executed, &names);
+        self.meter.started(executed, &self.target.progress().copy);
         self.committed(seq, &GtidSet::default(), 0, 0, None);
         Ok(())
     }

@@ -53,8 +53,8 @@ pub struct SourcePeer {
     pub addr: SocketAddr,
 }
 
-/// Chooses the peer for the source task, other than those to avoid; None: nobody is eligible.
-pub type ChooseSource = Arc<dyn Fn(&[NodeId]) -> Option<SourcePeer> + Send + Sync>;
+/// Chooses the peer for the source task, other than those to avoid; Err: nobody is eligible, and why.
+pub type ChooseSource = Arc<dyn Fn(&[NodeId]) -> Result<SourcePeer, String> + Send + Sync>;
 
 /// What the actor above must know at once.
 #[derive(Debug)]
@@ -191,6 +191,7 @@ async fn own(args: &SinkArgs, meter: &Arc<SinkMeter>, stop: &CancellationToken) 
             Disposition::Superseded => target.close().await,
             Disposition::Retry if matches!(error, FlowError::Database(_)) && idle < ACQUIRES_IDLE_MAX => {
                 warn!(job = %args.job, epoch = epoch.0, %error, "target failed, taking it over again");
+                meter.stuck(None, format!("the target failed: {error}"));
                 target.close().await;
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
@@ -237,14 +238,17 @@ async fn follow_sources(
     let mut choice = SourceChoice::default();
     let mut src_epoch = target.fence().await?.map(|row| row.src_epoch).unwrap_or_default();
     while !stop.is_cancelled() {
-        let Some(peer) = choice.choose(&args.choose_source) else {
-            meter.source(None);
-            rest(target, CHOICE_PAUSE, stop).await?;
-            continue;
+        let peer = match choice.choose(&args.choose_source) {
+            Ok(peer) => peer,
+            Err(reason) => {
+                meter.stuck(None, reason);
+                rest(target, CHOICE_PAUSE, stop).await?;
+                continue;
+            }
         };
         src_epoch = SourceEpoch(src_epoch.0 + 1);
         target.record_source(src_epoch, Some(&peer.id)).await?;
-        meter.source(Some(peer.id.clone()));
+        meter.source(peer.id.clone());
         send(
             args,
             SinkEvent::SourceChosen {
@@ -263,6 +267,8 @@ async fn follow_sources(
             return Err(error);
         }
         warn!(job = %args.job, peer = %peer.name, %error, "source failed, choosing again");
+        let reason = format!("the source on {} failed: {error}", peer.name);
+        meter.stuck(Some(peer.id.clone()), reason);
         let pause = choice.failed(&peer.id, error.disposition());
         send(args, SinkEvent::SourceFailed { node: peer.id, error }).await?;
         rest(target, pause, stop).await?;

@@ -4,7 +4,6 @@
 //! not depend on either: a stuck target must not stop the lag from growing. Behind one lock that is held for
 //! moments only. It decides nothing.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,21 +11,19 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::change::{BinlogPosition, TxnPart};
+use crate::core::change::{BinlogPosition, CopyRow, TxnPart};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::{Epoch, NodeId, Seq};
 use crate::core::job_state::{Phase, SinkStatus, TableProgress, Totals};
 use crate::core::lag::LagClock;
 use crate::core::progress::Progress;
+use crate::core::recent_rate::RecentRate;
 use crate::core::shape::TableName;
 use crate::flow::status::Durable;
 use crate::telemetry::metrics::{APPLIER_LAG, APPLIER_ROWS, APPLIER_TRANSACTIONS, GaugeGuard, RECEIVER_BYTES};
 
 /// How often the status is published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
-
-/// Span of the rates: long enough to be readable, short enough to follow.
-const RATE_SPAN: Duration = Duration::from_secs(5);
 
 /// Silence after which the source stream no longer counts as healthy. Three heartbeats.
 const HEALTHY_SILENCE_MAX: Duration = Duration::from_secs(3);
@@ -49,7 +46,8 @@ struct State {
     lag: LagClock,
     heard_at: Option<Duration>,
     is_started: bool,
-    rows_at: VecDeque<(Duration, u64)>,
+    rows: RecentRate,
+    copied: RecentRate,
 }
 
 impl Default for SinkMeter {
@@ -74,17 +72,21 @@ impl SinkMeter {
         state.status.binlog_file.clone_from(&progress.position.file);
         state.status.binlog_pos = progress.position.offset;
         state.lag.forget_received();
-        state.status.tables = progress
-            .copy
-            .iter()
-            .map(|row| table(&row.table, row.rows, row.is_done))
-            .collect();
+        state.status.tables = progress.copy.iter().map(table).collect();
+        state.copied.clear();
         state.set_phase();
     }
 
-    /// The peer that runs the source task; None while there is none.
-    pub fn source(&self, source: Option<NodeId>) {
-        self.lock().status.source = source;
+    /// The peer that is asked to run the source task.
+    pub fn source(&self, source: NodeId) {
+        self.lock().status.source = Some(source);
+    }
+
+    /// Nothing can flow now, and why. Until the source beats again.
+    pub fn stuck(&self, source: Option<NodeId>, reason: String) {
+        let mut state = self.lock();
+        state.status.source = source;
+        state.status.reason = Some(reason);
     }
 
     /// A batch arrived: its bytes on the link and unpacked.
@@ -106,6 +108,7 @@ impl SinkMeter {
         let now = self.now();
         let state = &mut *self.lock();
         state.heard_at = Some(now);
+        state.status.reason = None;
         state.status.read = executed.to_string();
         state.lag.heartbeat(executed, source_now_us, &state.applied, now);
     }
@@ -120,12 +123,12 @@ impl SinkMeter {
     }
 
     /// The source began a job that had no progress: `executed` is where, `copy` what it will copy.
-    pub fn started(&self, executed: &GtidSet, copy: &[TableName]) {
+    pub fn started(&self, executed: &GtidSet, copy: &[CopyRow]) {
         let mut state = self.lock();
         state.is_started = true;
         state.received.union(executed);
         state.applied.union(executed);
-        state.status.tables = copy.iter().map(|name| table(name, 0, false)).collect();
+        state.status.tables = copy.iter().map(table).collect();
         state.set_phase();
     }
 
@@ -166,10 +169,9 @@ impl SinkMeter {
     /// The copy of a table starts anew.
     pub fn reset(&self, name: &TableName) {
         let mut state = self.lock();
-        let anew = table(name, 0, false);
-        match state.table(name) {
-            Some(found) => *found = anew,
-            None => state.status.tables.push(anew),
+        if let Some(found) = state.table(name) {
+            found.rows = 0;
+            found.state = "waiting".into();
         }
         state.set_phase();
     }
@@ -197,14 +199,9 @@ impl SinkMeter {
     pub fn status(&self) -> SinkStatus {
         let now = self.now();
         let state = &mut *self.lock();
-        let rows = state.status.totals.rows;
-        state.rows_at.push_back((now, rows));
-        while state.rows_at.len() > 2 && now.saturating_sub(state.rows_at[1].0) >= RATE_SPAN {
-            state.rows_at.pop_front();
-        }
-        let (since, before) = state.rows_at[0];
-        let span = now.saturating_sub(since).as_secs_f64();
-        state.status.rows_per_s = if span > 0.0 { (rows - before) as f64 / span } else { 0.0 };
+        state.rows.note(now, state.status.totals.rows);
+        state.status.rows_per_s = state.rows.per_s().unwrap_or_default();
+        state.status.copy_rows_per_s = state.copy_rate(now);
         state.status.received = state.received.to_string();
         state.status.applied = state.applied.to_string();
         state.status.lag_ms = state.lag.lag_ms(now);
@@ -296,6 +293,16 @@ impl State {
             .find(|table| table.schema == name.schema && table.table == name.table)
     }
 
+    /// Live changes beside the copy do not make it faster, so they are not counted.
+    fn copy_rate(&mut self, now: Duration) -> Option<f64> {
+        if self.status.phase != Phase::Copying {
+            self.copied.clear();
+            return None;
+        }
+        self.copied.note(now, self.status.tables.iter().map(|table| table.rows).sum());
+        self.copied.per_s()
+    }
+
     fn set_phase(&mut self) {
         self.status.phase = match () {
             () if !self.is_started => Phase::Starting,
@@ -305,18 +312,18 @@ impl State {
     }
 }
 
-fn table(name: &TableName, rows: u64, is_done: bool) -> TableProgress {
-    let state = match (is_done, rows) {
+fn table(row: &CopyRow) -> TableProgress {
+    let state = match (row.is_done, row.rows) {
         (true, _) => "done",
         (false, 0) => "waiting",
         (false, _) => "copying",
     };
     TableProgress {
-        schema: name.schema.clone(),
-        table: name.table.clone(),
+        schema: row.table.schema.clone(),
+        table: row.table.table.clone(),
         state: state.into(),
-        rows,
-        rows_estimate: None,
+        rows: row.rows,
+        rows_estimate: row.rows_estimate,
     }
 }
 
@@ -332,6 +339,16 @@ mod tests {
         TableName {
             schema: "shop".into(),
             table: "orders".into(),
+        }
+    }
+
+    fn open(rows: u64) -> CopyRow {
+        CopyRow {
+            table: orders(),
+            cursor: None,
+            rows,
+            rows_estimate: Some(1000),
+            is_done: false,
         }
     }
 
@@ -351,7 +368,7 @@ mod tests {
         let meter = SinkMeter::default();
         meter.acquired(Epoch(4), &Progress::default());
         assert_eq!((meter.status().phase, meter.status().epoch), (Phase::Starting, Epoch(4)));
-        meter.started(&set(5), &[orders()]);
+        meter.started(&set(5), &[open(0)]);
         assert_eq!(meter.status().phase, Phase::Copying);
         meter.copied(&orders(), 10, false);
         meter.copied(&orders(), 5, true);
@@ -361,14 +378,18 @@ mod tests {
             (15, "done")
         );
         meter.reset(&orders());
-        assert_eq!(meter.status().phase, Phase::Copying);
+        let anew = meter.status();
+        assert_eq!(
+            (anew.phase, anew.tables[0].rows, anew.tables[0].rows_estimate),
+            (Phase::Copying, 0, Some(1000))
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_a_streaming_job_is_caught_up() {
         let meter = SinkMeter::default();
         meter.acquired(Epoch(1), &Progress::default());
-        meter.started(&set(5), &[orders()]);
+        meter.started(&set(5), &[open(0)]);
         meter.heartbeat(set(5), 1_000_000);
         assert!(!meter.status().caught_up);
         meter.copied(&orders(), 1, true);
@@ -401,5 +422,40 @@ mod tests {
             }
         }
         assert!(meter.status().rows_per_s < 1.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resumed_copy_shows_its_estimate_and_only_its_own_rows_make_it_fast() {
+        let meter = SinkMeter::default();
+        let progress = Progress {
+            seq: Seq(7),
+            copy: vec![open(400)],
+            ..Progress::default()
+        };
+        meter.acquired(Epoch(2), &progress);
+        let table = meter.status().tables[0].clone();
+        assert_eq!(
+            (table.state.as_str(), table.rows, table.rows_estimate),
+            ("copying", 400, Some(1000))
+        );
+        assert_eq!(meter.status().copy_rows_per_s, None, "nothing is known yet");
+        for second in 1..=4 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            meter.copied(&orders(), 50, false);
+            commit(&meter, second, 5_000);
+            let _ = meter.status();
+        }
+        assert_eq!(meter.status().copy_rows_per_s, Some(50.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_without_a_source_says_why_until_one_beats() {
+        let meter = SinkMeter::default();
+        meter.stuck(None, "no peer may run the source task".into());
+        assert_eq!(meter.status().reason.as_deref(), Some("no peer may run the source task"));
+        meter.source(NodeId("a".into()));
+        assert!(meter.status().reason.is_some(), "to be asked is not to serve");
+        meter.heartbeat(set(5), 1_000_000);
+        assert_eq!(meter.status().reason, None);
     }
 }

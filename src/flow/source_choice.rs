@@ -38,11 +38,11 @@ struct Failure {
 }
 
 impl SourceChoice {
-    /// The next source.
-    pub fn choose(&mut self, choose: &ChooseSource) -> Option<SourcePeer> {
+    /// The next source; Err: why there is none.
+    pub fn choose(&mut self, choose: &ChooseSource) -> Result<SourcePeer, String> {
         self.chosen_at = Some(Instant::now());
         let avoid = self.avoided();
-        choose(&avoid).or_else(|| if avoid.is_empty() { None } else { choose(&[]) })
+        choose(&avoid).or_else(|reason| if avoid.is_empty() { Err(reason) } else { choose(&[]) })
     }
 
     /// The source failed; returns how long to wait.
@@ -88,8 +88,9 @@ mod tests {
             let id = names
                 .iter()
                 .map(|name| NodeId((*name).into()))
-                .find(|id| !avoid.contains(id))?;
-            Some(SourcePeer {
+                .find(|id| !avoid.contains(id))
+                .ok_or("nobody")?;
+            Ok(SourcePeer {
                 name: id.0.clone(),
                 id,
                 addr: SocketAddr::from(([127, 0, 0, 1], 1)),
@@ -97,8 +98,8 @@ mod tests {
         })
     }
 
-    fn name(peer: Option<SourcePeer>) -> Option<String> {
-        peer.map(|peer| peer.name)
+    fn name(peer: Result<SourcePeer, String>) -> Option<String> {
+        peer.ok().map(|peer| peer.name)
     }
 
     fn node(name: &str) -> NodeId {
@@ -123,7 +124,7 @@ mod tests {
         choice.failed(&node("a"), Disposition::Replace);
         assert_eq!(name(choice.choose(&first_of(&["a", "b"]))).as_deref(), Some("b"));
         assert_eq!(name(choice.choose(&first_of(&["a"]))).as_deref(), Some("a"));
-        assert_eq!(choice.choose(&first_of(&[])), None);
+        assert_eq!(choice.choose(&first_of(&[])), Err("nobody".into()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -131,11 +132,11 @@ mod tests {
         let (mut choice, choose) = (SourceChoice::default(), first_of(&["a"]));
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            choice.choose(&choose);
+            choice.choose(&choose).unwrap();
             pauses.push(choice.failed(&node("a"), Disposition::Retry).as_millis());
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 5000, 5000]);
-        choice.choose(&choose);
+        choice.choose(&choose).unwrap();
         tokio::time::advance(GOOD_AFTER).await;
         assert_eq!(choice.failed(&node("a"), Disposition::Retry), PAUSE_MIN);
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::core::change::{CopyRow, Item};
+use crate::core::change::{CopyPlan, CopyRow, Item};
 use crate::core::gtid_set::GtidSet;
 use crate::core::job_spec::{JobSpec, StartPoint};
 use crate::core::progress::Progress;
-use crate::core::shape::{ShapeId, TableShape};
+use crate::core::shape::{ShapeId, TableName, TableShape};
 use crate::mysql::error::Error;
 use crate::mysql::session::Session;
 use crate::mysql::source::heartbeat::parse_set;
@@ -73,14 +73,8 @@ async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
     // After G0: a definition that changes in between is then in the stream, and refused, instead of unseen.
     let shapes = inspect::shapes(session, &spec.tables).await?;
     let is_copied = spec.source.start == StartPoint::Snapshot;
-    let row = |shape: &TableShape| CopyRow {
-        table: shape.name.clone(),
-        cursor: None,
-        rows: 0,
-        is_done: false,
-    };
-    let copy: Vec<CopyRow> = if is_copied {
-        shapes.iter().map(row).collect()
+    let copy = if is_copied {
+        copy_rows(session, &shapes).await?
     } else {
         Vec::new()
     };
@@ -89,7 +83,7 @@ async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
     items.push(Item::Start {
         executed: executed.clone(),
         source_uuid: source_uuid.clone(),
-        copy: (0..copy.len()).map(shape_id).collect(),
+        copy: copy.iter().enumerate().map(plan).collect(),
     });
     Ok(Start {
         source_uuid,
@@ -98,6 +92,27 @@ async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
         passed: executed,
         items,
     })
+}
+
+/// What is to be copied: every table, nothing of it yet.
+async fn copy_rows(session: &mut Session, shapes: &[TableShape]) -> Result<Vec<CopyRow>, Error> {
+    let names: Vec<TableName> = shapes.iter().map(|shape| shape.name.clone()).collect();
+    let estimates = inspect::row_estimates(session, &names).await?;
+    let row = |(table, rows_estimate)| CopyRow {
+        table,
+        cursor: None,
+        rows: 0,
+        rows_estimate,
+        is_done: false,
+    };
+    Ok(names.into_iter().zip(estimates).map(row).collect())
+}
+
+fn plan((at, row): (usize, &CopyRow)) -> CopyPlan {
+    CopyPlan {
+        shape: shape_id(at),
+        rows_estimate: row.rows_estimate,
+    }
 }
 
 fn shape_items(shapes: &[TableShape]) -> Vec<Item> {

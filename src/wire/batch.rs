@@ -8,7 +8,7 @@
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 
-use crate::core::change::{BinlogPosition, Change, Chunk, Item, Key, Row, TxnPart};
+use crate::core::change::{BinlogPosition, Change, Chunk, CopyPlan, Item, Key, Row, TxnPart};
 use crate::core::gtid_set::{Gtid, GtidSet, SourceId};
 use crate::core::shape::ShapeId;
 use crate::wire::codec;
@@ -22,13 +22,16 @@ const ITEM_BYTES: usize = 128;
 /// The same of one change or one row of a chunk.
 const ROW_BYTES: usize = 16;
 
+/// The same of one table to be copied.
+const PLAN_BYTES: usize = 16;
+
 /// An item without its rows. Append-only: variants are numbered by their place.
 #[derive(Debug, Encode, Decode)]
 enum Head {
     Start {
         executed: String,
         source_uuid: String,
-        copy: Vec<u32>,
+        copy: Vec<PlanHead>,
     },
     Shape {
         id: u32,
@@ -39,6 +42,12 @@ enum Head {
     Reset {
         shape: u32,
     },
+}
+
+#[derive(Debug, Encode, Decode)]
+struct PlanHead {
+    shape: u32,
+    rows_estimate: Option<u64>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -99,7 +108,7 @@ pub fn item_bytes(item: &Item) -> usize {
                 executed,
                 source_uuid,
                 copy,
-            } => executed.to_string().len() + source_uuid.len() + copy.len() * 5,
+            } => executed.to_string().len() + source_uuid.len() + copy.len() * PLAN_BYTES,
             // Definition text dominates; names and types of columns are counted generously.
             Item::Shape { shape, .. } => shape_bytes(shape),
             Item::Txn(part) => {
@@ -184,7 +193,7 @@ fn head_of(item: &Item) -> Head {
         } => Head::Start {
             executed: executed.to_string(),
             source_uuid: source_uuid.clone(),
-            copy: copy.iter().map(|id| id.0).collect(),
+            copy: copy.iter().map(plan_head_of).collect(),
         },
         Item::Shape { id, shape } => Head::Shape {
             id: id.0,
@@ -211,6 +220,13 @@ fn head_of(item: &Item) -> Head {
             rows: chunk.rows.iter().map(row_length).collect(),
         }),
         Item::Reset { shape } => Head::Reset { shape: shape.0 },
+    }
+}
+
+fn plan_head_of(plan: &CopyPlan) -> PlanHead {
+    PlanHead {
+        shape: plan.shape.0,
+        rows_estimate: plan.rows_estimate,
     }
 }
 
@@ -283,7 +299,7 @@ fn item_of(head: Head, body: &mut Body) -> Result<Item, WireError> {
         } => Item::Start {
             executed: GtidSet::parse(&executed).map_err(|error| malformed("a GTID set", &error))?,
             source_uuid,
-            copy: copy.into_iter().map(ShapeId).collect(),
+            copy: copy.into_iter().map(plan_of).collect(),
         },
         Head::Shape { id, json } => Item::Shape {
             id: ShapeId(id),
@@ -303,6 +319,13 @@ fn item_of(head: Head, body: &mut Body) -> Result<Item, WireError> {
         }),
         Head::Reset { shape } => Item::Reset { shape: ShapeId(shape) },
     })
+}
+
+fn plan_of(head: PlanHead) -> CopyPlan {
+    CopyPlan {
+        shape: ShapeId(head.shape),
+        rows_estimate: head.rows_estimate,
+    }
 }
 
 fn txn_of(head: TxnHead, body: &mut Body) -> Result<TxnPart, WireError> {
@@ -370,6 +393,10 @@ mod tests {
 
     fn shape_id() -> impl Strategy<Value = ShapeId> {
         any::<u32>().prop_map(ShapeId)
+    }
+
+    fn plan() -> impl Strategy<Value = CopyPlan> {
+        (shape_id(), any::<Option<u64>>()).prop_map(|(shape, rows_estimate)| CopyPlan { shape, rows_estimate })
     }
 
     fn change() -> impl Strategy<Value = Change> {
@@ -453,7 +480,7 @@ mod tests {
             2 => chunk(),
             1 => shape_id().prop_map(|id| Item::Shape { id, shape: shape() }),
             1 => shape_id().prop_map(|shape| Item::Reset { shape }),
-            1 => (1..1000_u64, vec(shape_id(), 0..4)).prop_map(|(last, copy)| Item::Start {
+            1 => (1..1000_u64, vec(plan(), 0..4)).prop_map(|(last, copy)| Item::Start {
                 executed: set(&format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-{last}")),
                 source_uuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562".into(),
                 copy,
@@ -501,6 +528,21 @@ mod tests {
         expected.extend([0, 9, 1, 1, 2, 4, 5, 3, b'b', b'.', b'1', 4, 1, 0, 3, 3]);
         expected.extend(b"row");
         assert_eq!(encoded(&[small_txn()], Compression::Lz4), expected);
+    }
+
+    #[test]
+    fn a_start_is_these_bytes() {
+        let plan = |shape, rows_estimate| CopyPlan {
+            shape: ShapeId(shape),
+            rows_estimate,
+        };
+        let start = Item::Start {
+            executed: GtidSet::default(),
+            source_uuid: "u".into(),
+            copy: vec![plan(3, Some(200)), plan(4, None)],
+        };
+        let expected = [0, 1, 1, 1, 0, 0, 1, b'u', 2, 3, 1, 200, 4, 0];
+        assert_eq!(encoded(&[start], Compression::Lz4), expected.as_slice());
     }
 
     #[test]

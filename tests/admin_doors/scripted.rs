@@ -68,6 +68,7 @@ fn orders() -> StatusView {
         binlog_pos: 157,
         lag_ms: Some(1_250),
         rows_per_s: 12_345.0,
+        copy_rows_per_s: Some(12_345.0),
         tables: vec![
             TableProgress {
                 schema: "shop".into(),

@@ -150,6 +150,7 @@ impl CopyBed {
             table: shape.name.clone(),
             cursor: None,
             rows: 0,
+            rows_estimate: None,
             is_done: false,
         }];
         Self {

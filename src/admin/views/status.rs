@@ -86,7 +86,7 @@ impl StatusView {
         };
         self.lag_ms = sink.lag_ms;
         self.caught_up = sink.caught_up;
-        self.copy = CopyView::of(&sink.tables, sink.rows_per_s);
+        self.copy = CopyView::of(&sink.tables, sink.copy_rows_per_s);
         self.totals.absorb(&sink.totals);
     }
 }
@@ -148,9 +148,10 @@ pub struct CopyView {
 }
 
 impl CopyView {
-    /// Sums the tables; the time left is what the estimate leaves, divided by `rows_per_s`.
+    /// Sums the tables; the time left is what the estimate leaves, divided by `rows_per_s`. An estimate that the rows have
+    /// reached before the end says nothing about the time left.
     #[must_use]
-    pub fn of(tables: &[TableProgress], rows_per_s: f64) -> Self {
+    pub fn of(tables: &[TableProgress], rows_per_s: Option<f64>) -> Self {
         let rows: u64 = tables.iter().map(|t| t.rows).sum();
         let rows_estimate: Option<u64> = tables
             .iter()
@@ -159,12 +160,13 @@ impl CopyView {
                     .map(|n| if t.state == "done" { t.rows } else { n.max(t.rows) })
             })
             .sum();
+        let is_done = tables.iter().all(|t| t.state == "done");
         let left = rows_estimate.map(|n| n.saturating_sub(rows));
-        let eta_ms = left.and_then(|n| match n {
-            0 => Some(0),
-            _ if rows_per_s >= 1.0 => Some((n as f64 / rows_per_s * 1000.0) as u64),
+        let eta_ms = match (is_done, left, rows_per_s) {
+            (true, ..) => Some(0),
+            (false, Some(1..), Some(1.0..)) => left.zip(rows_per_s).map(|(n, rate)| (n as f64 / rate * 1000.0) as u64),
             _ => None,
-        });
+        };
         Self {
             tables_done: Some(tables.iter().filter(|t| t.state == "done").count() as u64),
             tables: Some(tables.len() as u64),

@@ -14,7 +14,9 @@ use crate::mysql::session::Session;
 
 /// Makes generated invisible primary keys appear like any other column; else their tables would look keyless (facts F11).
 const SHOW_HIDDEN_KEYS: &str = "SET SESSION show_gipk_in_create_table_and_information_schema = ON";
-/// The server is older than generated invisible primary keys (8.0.30): nothing is hidden.
+/// Row estimates as the engine has them now, not as they were up to a day ago.
+const FRESH_ESTIMATES: &str = "SET SESSION information_schema_stats_expiry = 0";
+/// The server is older than the variable: nothing is hidden (before 8.0.30), estimates are fresh (before 8.0.0).
 const UNKNOWN_VARIABLE: u16 = 1193;
 
 /// The definitions of `names`, in that order.
@@ -22,7 +24,7 @@ const UNKNOWN_VARIABLE: u16 = 1193;
 /// # Errors
 /// `Unsuitable` names the first table that is missing, not InnoDB, or has a column of an unknown type.
 pub async fn shapes(session: &mut Session, names: &[TableName]) -> Result<Vec<TableShape>, Error> {
-    show_hidden_keys(session).await?;
+    set_if_known(session, SHOW_HIDDEN_KEYS).await?;
     let mut shapes = Vec::with_capacity(names.len());
     for name in names {
         shapes.push(shape(session, name).await?);
@@ -35,6 +37,7 @@ pub async fn shapes(session: &mut Session, names: &[TableName]) -> Result<Vec<Ta
 /// # Errors
 /// The query failed.
 pub async fn row_estimates(session: &mut Session, names: &[TableName]) -> Result<Vec<Option<u64>>, Error> {
+    set_if_known(session, FRESH_ESTIMATES).await?;
     let mut estimates = Vec::with_capacity(names.len());
     for name in names {
         let sql = format!("SELECT TABLE_ROWS FROM information_schema.TABLES WHERE {}", of(name));
@@ -43,8 +46,8 @@ pub async fn row_estimates(session: &mut Session, names: &[TableName]) -> Result
     Ok(estimates)
 }
 
-async fn show_hidden_keys(session: &mut Session) -> Result<(), Error> {
-    match session.execute(SHOW_HIDDEN_KEYS).await {
+async fn set_if_known(session: &mut Session, statement: &str) -> Result<(), Error> {
+    match session.execute(statement).await {
         Err(error) if error.server_code() == Some(UNKNOWN_VARIABLE) => Ok(()),
         other => other.map(drop),
     }

@@ -153,7 +153,7 @@ fn definitions() -> Vec<(&'static str, String)> {
             format!(
                 "{JOB}, schema_name {NAME}, table_name {NAME}, range_no INT UNSIGNED NOT NULL, low MEDIUMTEXT CHARACTER SET ascii NOT NULL, \
                  high MEDIUMTEXT CHARACTER SET ascii NOT NULL, cursor_key MEDIUMTEXT CHARACTER SET ascii NOT NULL, `rows` BIGINT UNSIGNED \
-                 NOT NULL, state VARCHAR(16) CHARACTER SET ascii NOT NULL, ordinal INT UNSIGNED NOT NULL, \
+                 NOT NULL, rows_estimate BIGINT UNSIGNED, state VARCHAR(16) CHARACTER SET ascii NOT NULL, ordinal INT UNSIGNED NOT NULL, \
                  {key}, schema_name, table_name, range_no)"
             ),
         ),

@@ -46,17 +46,18 @@ pub async fn read(session: &mut Session, meta: &Meta, job: &JobId, epoch: Epoch)
 
 async fn read_copy(session: &mut Session, meta: &Meta, job: &JobId) -> Result<Vec<CopyRow>, Error> {
     let sql = format!(
-        "SELECT schema_name, table_name, cursor_key, `rows`, state FROM {} WHERE {} ORDER BY ordinal",
+        "SELECT schema_name, table_name, cursor_key, `rows`, rows_estimate, state FROM {} WHERE {} ORDER BY ordinal",
         meta.table("copy"),
         of_job(job)
     );
-    let rows: Vec<(String, String, String, u64, String)> = session.rows(sql).await?;
+    let rows: Vec<(String, String, String, u64, Option<u64>, String)> = session.rows(sql).await?;
     rows.into_iter()
-        .map(|(schema, table, cursor, rows, state)| {
+        .map(|(schema, table, cursor, rows, rows_estimate, state)| {
             Ok(CopyRow {
                 table: TableName { schema, table },
                 cursor: parse_key(&cursor).map_err(|found| session.unexpected(found, "a key in copy.cursor_key"))?,
                 rows,
+                rows_estimate,
                 is_done: state == "done",
             })
         })
@@ -79,10 +80,11 @@ async fn read_shapes(session: &mut Session, meta: &Meta, job: &JobId) -> Result<
 /// Puts a copy row in its place; affects 1 row when new, 2 when changed.
 #[must_use]
 pub fn copy_statement(meta: &Meta, job: &JobId, ordinal: usize, row: &CopyRow) -> String {
+    let estimate = row.rows_estimate.map_or_else(|| "NULL".to_owned(), |rows| rows.to_string());
     let state = if row.is_done { "done" } else { "open" };
     format!(
-        "INSERT INTO {} (job, inc, schema_name, table_name, range_no, low, high, cursor_key, `rows`, state, ordinal) VALUES \
-         ({}, {}, {}, 0, '', '', {}, {}, '{state}', {ordinal}) ON DUPLICATE KEY UPDATE cursor_key = VALUES(cursor_key), \
+        "INSERT INTO {} (job, inc, schema_name, table_name, range_no, low, high, cursor_key, `rows`, rows_estimate, state, ordinal) \
+         VALUES ({}, {}, {}, 0, '', '', {}, {}, {estimate}, '{state}', {ordinal}) ON DUPLICATE KEY UPDATE cursor_key = VALUES(cursor_key), \
          `rows` = VALUES(`rows`), state = VALUES(state)",
         meta.table("copy"),
         job_values(job),

@@ -4,7 +4,7 @@
 //! that holds rows and progress together, or nothing. After an error with `is_connection_gone`, and when a call was dropped
 //! before it ended, the value is useless and the job is acquired again: progress tells what landed.
 
-use crate::core::change::{BinlogPosition, Chunk, CopyRow};
+use crate::core::change::{BinlogPosition, Chunk, CopyPlan, CopyRow};
 use crate::core::group::{Group, Table};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::{Epoch, JobId, NodeId, Seq, SourceEpoch};
@@ -105,10 +105,10 @@ impl Target {
         executed: &GtidSet,
         source_uuid: &str,
         shapes: Vec<TableShape>,
-        copy: &[ShapeId],
+        copy: &[CopyPlan],
     ) -> Result<Seq, Error> {
         for (at, shape) in shapes.iter().enumerate() {
-            let content = if copy.contains(&shape_id(at)) {
+            let content = if copy.iter().any(|plan| plan.shape == shape_id(at)) {
                 Content::Empty
             } else {
                 Content::Any
@@ -116,12 +116,14 @@ impl Target {
             create::ensure(self.apply.session(), &self.meta, shape, content).await?;
             self.set_shape(shape_id(at), shape.clone()).await?;
         }
-        let copy_rows = copy.iter().map(|id| {
-            let shape = shapes.get(id.0 as usize).ok_or_else(|| unknown_shape(*id))?;
+        let copy_rows = copy.iter().map(|plan| {
+            let shape = shapes.get(plan.shape.0 as usize);
+            let shape = shape.ok_or_else(|| unknown_shape(plan.shape))?;
             Ok(CopyRow {
                 table: shape.name.clone(),
                 cursor: None,
                 rows: 0,
+                rows_estimate: plan.rows_estimate,
                 is_done: false,
             })
         });
