@@ -16,6 +16,14 @@ use crate::core::shape::{ShapeId, TableName, TableShape};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Row(pub Bytes);
 
+impl Row {
+    /// The same row in memory of its own: a row of the stream is a slice that keeps its whole event.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+}
+
 /// One row changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -42,6 +50,28 @@ pub enum Change {
         /// The row as it was.
         before: Row,
     },
+}
+
+impl Change {
+    /// The same change in memory of its own.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        match self {
+            Self::Insert { shape, after } => Self::Insert {
+                shape,
+                after: after.detached(),
+            },
+            Self::Update { shape, before, after } => Self::Update {
+                shape,
+                before: before.detached(),
+                after: after.detached(),
+            },
+            Self::Delete { shape, before } => Self::Delete {
+                shape,
+                before: before.detached(),
+            },
+        }
+    }
 }
 
 /// Where the source's binlog stands: a hint for people and for `Chunk` closing, never a resume position.

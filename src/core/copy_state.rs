@@ -118,12 +118,17 @@ impl CopyState {
         if self.is_done() {
             return Ok(changes);
         }
-        let mut kept = Vec::with_capacity(changes.len());
+        let all = changes.len();
+        let mut kept = Vec::with_capacity(all);
         for change in changes {
             match self.tables.get_mut(&shape_of(&change)) {
                 Some(table) => kept.extend(table.sift(change, order)?),
                 None => kept.push(change),
             }
+        }
+        // Counted by its own bytes from here on: it must not keep the rows that were dropped beside it.
+        if kept.len() < all {
+            kept = kept.into_iter().map(Change::detached).collect();
         }
         Ok(kept)
     }

@@ -252,3 +252,55 @@ fn a_keyless_table_read_under_a_lock_skips_what_its_rows_show() {
         [row(1, 1), row(1, 1)]
     );
 }
+
+#[test]
+fn a_keyless_row_that_the_stream_removes_and_the_view_does_not_show_makes_the_chunk_stale() {
+    // The view shows JSON as text, the stream as JSONB: were the row kept, the target would have it for ever.
+    for change in [delete(1, 2), update((1, 2), (1, 3))] {
+        for is_locked in [false, true] {
+            let mut state = copy_state(false, None);
+            state.open(TABLE, None);
+            state.sift(vec![change.clone()], &InRust).expect("rows fit");
+            state.commit(&at(6));
+            state.put_rows(
+                TABLE,
+                ReadRows {
+                    is_locked,
+                    ..read(vec![row(1, 1)], 5)
+                },
+            );
+            assert_eq!(state.close(&at(6)).expect("rows fit"), [(TABLE, Closed::Stale)]);
+        }
+    }
+}
+
+#[test]
+fn what_is_held_of_an_event_does_not_keep_the_event_in_memory() {
+    let mut state = three_ranges();
+    let event: bytes::Bytes = [&row(12, 1).0[..], &row(5, 1).0[..], &[0; 8192]].concat().into();
+    let slice = |at: usize| Row(event.slice(at * 9..at * 9 + 9));
+    let changes = vec![
+        Change::Insert {
+            shape: TABLE,
+            after: slice(0),
+        },
+        Change::Insert {
+            shape: TABLE,
+            after: slice(1),
+        },
+    ];
+    let emitted = state.sift(changes, &InRust).expect("rows fit");
+    assert_eq!(emitted, [insert(5, 1)]);
+    assert!(event.is_unique(), "a folded or emitted row still holds the event");
+}
+
+#[test]
+fn a_row_and_its_image_are_one_key_a_new_row_beside_it_is_another() {
+    let mut state = three_ranges();
+    let is_single = |state: &CopyState| state.table(TABLE).map(CopyTable::holds_one_row);
+    state.put_rows(TABLE, read(vec![row(12, 1)], 5));
+    state.sift(vec![update((12, 1), (12, 2))], &InRust).expect("rows fit");
+    assert_eq!(is_single(&state), Some(true), "the image takes the place of the row");
+    state.sift(vec![insert(13, 1)], &InRust).expect("rows fit");
+    assert_eq!(is_single(&state), Some(false));
+}

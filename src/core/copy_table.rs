@@ -73,7 +73,8 @@ struct OpenChunk {
 pub enum Closing {
     /// Rows are missing, or the stream has not reached the high mark.
     NotYet,
-    /// Keyless: the table changed between view and mark; the chunk is gone, read it again.
+    /// Keyless: the table changed between view and mark, or the stream removed a row in another form than the view showed it
+    /// (JSON); the chunk is gone, read it again.
     Stale,
     /// The chunk, in pieces when it is keyless and large; nothing may come between them.
     Done(Vec<Chunk>),
@@ -148,15 +149,19 @@ impl CopyTable {
         self.open.as_ref().map_or(0, |open| open.bytes)
     }
 
-    /// Rows and images held for the open chunk.
+    /// The open chunk holds one row at most, and changes of that row only: less cannot travel.
     #[must_use]
-    pub fn held_rows(&self) -> usize {
-        let read = |open: &OpenChunk| open.read.as_ref().map_or(0, |read| read.rows.len());
-        let folded = |open: &OpenChunk| match &open.fold {
-            Fold::ByKey(images) => images.len(),
-            Fold::InOrder(queue) => queue.pending.len() + queue.committed.iter().map(|(_, changes)| changes.len()).sum::<usize>(),
-        };
-        self.open.as_ref().map_or(0, |open| read(open) + folded(open))
+    pub fn holds_one_row(&self) -> bool {
+        let Some(open) = &self.open else { return true };
+        let rows = open.read.as_ref().map_or(&[][..], |read| &read.rows);
+        let Fold::ByKey(images) = &open.fold else { return false };
+        match (rows, images.len()) {
+            ([], 0 | 1) | ([_], 0) => true,
+            ([row], 1) => self
+                .key(row)
+                .is_ok_and(|key| key.is_some_and(|key| images.contains_key(&key))),
+            _ => false,
+        }
     }
 
     /// The key of a row; None for a keyless table.
@@ -289,7 +294,7 @@ impl CopyTable {
             }) = &mut self.open
         {
             *bytes += key_bytes(&key) + image.map_or(0, row_bytes);
-            if let Some(Some(old)) = images.insert(key, image.cloned()) {
+            if let Some(Some(old)) = images.insert(key, image.map(Row::detached)) {
                 *bytes -= row_bytes(&old);
             }
         }
@@ -367,13 +372,15 @@ impl CopyTable {
         if !read.is_locked && queue.committed.iter().any(|(end, _)| is_shown(end)) {
             return Closing::Stale;
         }
-        let after = queue
+        let mut after = queue
             .committed
             .into_iter()
             .filter(|(end, _)| !is_shown(end))
             .flat_map(|(_, changes)| changes);
         let mut bag = RowBag::new(read.rows);
-        after.for_each(|change| bag.apply(change));
+        if !after.all(|change| bag.apply(change)) {
+            return Closing::Stale;
+        }
         self.copied = Copied::All;
         Closing::Done(pieces(self.id, bag.into_rows()))
     }

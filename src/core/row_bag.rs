@@ -36,20 +36,27 @@ impl RowBag {
         self.rows.push(Some(row));
     }
 
-    fn remove(&mut self, row: &Row) {
-        if let Some(at) = self.at.get_mut(&row.0).and_then(Vec::pop) {
-            self.rows[at] = None;
-        }
+    fn remove(&mut self, row: &Row) -> bool {
+        let Some(at) = self.at.get_mut(&row.0).and_then(Vec::pop) else {
+            return false;
+        };
+        self.rows[at] = None;
+        true
     }
 
-    /// Applies one change; deleting a row that is not there does nothing.
-    pub fn apply(&mut self, change: Change) {
+    /// Applies one change; false: the row it removes is not there, and the bag is not to be used.
+    #[must_use]
+    pub fn apply(&mut self, change: Change) -> bool {
         match change {
-            Change::Insert { after, .. } => self.insert(after),
+            Change::Insert { after, .. } => {
+                self.insert(after);
+                true
+            }
             Change::Delete { before, .. } => self.remove(&before),
             Change::Update { before, after, .. } => {
-                self.remove(&before);
+                let is_there = self.remove(&before);
                 self.insert(after);
+                is_there
             }
         }
     }

@@ -18,7 +18,8 @@ use crate::core::job_spec::DatabaseSpec;
 use crate::core::row_bag::row_bytes;
 use crate::core::shape::{ShapeId, TableShape};
 use crate::mysql::error::Error;
-use crate::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome, Waited};
+use crate::mysql::quote;
+use crate::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome, Waited, check_server};
 
 /// Tables read at once: the source's disks are kept busy while one table waits for the stream (guess).
 const TABLES_MAX: usize = 2;
@@ -34,7 +35,9 @@ const KEYLESS_HELD_MAX: u64 = 96 << 20;
 const WAITS_MAX: u32 = 6;
 /// Views of a keyless table that were taken in vain before its writers are locked out for a moment (PROTOCOLS 1 step 13).
 const STALE_MAX: u32 = 20;
-/// Pause before a keyless table is tried again: so many milliseconds times the tries.
+/// Views taken in vain, half of them with the writers locked out, after which a person must help.
+const STALE_TRIES: u32 = 2 * STALE_MAX;
+/// Pause before a keyless table is tried again, times the views taken in vain.
 const STALE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a table is. Waiting → Bounding → Bound → Reading → Read → Waiting; a voided read goes back to Waiting when its task ends.
@@ -217,11 +220,24 @@ impl ChunkTasks {
     }
 
     /// A keyless table changed between view and mark: again, later.
-    pub fn stale(&mut self, id: ShapeId) {
-        if let Some(table) = self.tables.get_mut(&id) {
-            table.stale += 1;
-            table.step = Step::Waiting;
+    ///
+    /// # Errors
+    /// It did so each time, although its writers were locked out for the mark: its rows have two forms (JSON).
+    pub fn stale(&mut self, id: ShapeId) -> Result<(), Error> {
+        let Some(table) = self.tables.get_mut(&id) else {
+            return Ok(());
+        };
+        table.stale += 1;
+        table.step = Step::Waiting;
+        if table.stale < STALE_TRIES {
+            return Ok(());
         }
+        Err(Error::Unsuitable {
+            object: table.shape.name.to_string(),
+            found: format!("a table without a key that was changed during each of {STALE_TRIES} reads"),
+            expected: "a primary key, a unique key of NOT NULL columns, or a moment without writes".into(),
+            fix: format!("{}, or stop its writers until it is copied", add_key(&table.shape)),
+        })
     }
 
     /// Gives up a chunk that holds too much; the next one is smaller.
@@ -274,20 +290,6 @@ impl Lazy {
     }
 }
 
-/// Rows of another server than the stream's would be merged at a position they were never at.
-///
-/// # Errors
-/// The servers differ: the flow starts again, and with it the stream finds the server that is there now.
-pub fn check_server(address: &str, found: &str, expected: &str) -> Result<(), Error> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::Lost {
-        address: address.to_owned(),
-        reason: format!("found server {found} where {expected} was a moment ago"),
-    })
-}
-
 /// Bytes the open chunk of a table may hold.
 #[must_use]
 pub fn held_bytes_max(shape: &TableShape) -> u64 {
@@ -319,9 +321,13 @@ fn too_large(shape: &TableShape) -> Error {
             KEYLESS_READ_MAX >> 20
         ),
         expected: "a primary key, or a unique key of NOT NULL columns".into(),
-        fix: format!(
-            "ALTER TABLE {} ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
-            shape.name
-        ),
+        fix: add_key(shape),
     }
+}
+
+fn add_key(shape: &TableShape) -> String {
+    format!(
+        "ALTER TABLE {} ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
+        quote::table(&shape.name)
+    )
 }

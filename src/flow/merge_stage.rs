@@ -98,7 +98,7 @@ impl MergeStage {
         }
         for (shape, closed) in self.merger.close()? {
             match closed {
-                Closed::Stale => self.tasks.stale(shape),
+                Closed::Stale => self.tasks.stale(shape)?,
                 Closed::Chunks(chunks) => {
                     self.tasks.closed(shape, chunks.last().is_some_and(|chunk| chunk.is_last));
                     items.extend(chunks.into_iter().map(Item::Chunk));

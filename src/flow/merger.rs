@@ -179,9 +179,9 @@ impl Merger {
         self.copy.close(&self.position).map_err(bad_row)
     }
 
-    /// A table whose open chunk holds more than its `bytes_max`, and more than one row and its change.
+    /// A table whose open chunk holds more than its `bytes_max`, and more than one row with its changes.
     pub fn overfull(&self, bytes_max: impl Fn(&TableShape) -> u64) -> Option<ShapeId> {
-        let is_over = |table: &CopyTable| table.held_rows() > 2 && table.held_bytes() > bytes_max(table.shape());
+        let is_over = |table: &CopyTable| table.held_bytes() > bytes_max(table.shape()) && !table.holds_one_row();
         self.copy.tables().find(|(_, table)| is_over(table)).map(|(id, _)| id)
     }
 }

@@ -241,7 +241,9 @@ impl ChunkReader {
             Ok(Ok(Some(rows))) => Ok(Selected::Rows(rows)),
             Ok(Ok(None)) => {
                 // The rest of the result is still on its way: dropping the connection is cheaper than reading it.
-                self.session = connect(&self.spec).await?;
+                let session = connect(&self.spec).await?;
+                self.check_same_server(&session)?;
+                self.session = session;
                 Ok(Selected::TooLarge)
             }
             Ok(Err(error)) => Err(bad_row(shape, &error)),
@@ -276,8 +278,14 @@ impl ChunkReader {
         reading.await
     }
 
+    /// The address may lead to another server by now.
+    fn check_same_server(&self, session: &Session) -> Result<(), Error> {
+        check_server(session.address(), session.server_uuid(), self.session.server_uuid())
+    }
+
     async fn lock(&self, shape: &TableShape) -> Result<Session, Error> {
         let mut session = Session::connect(&self.spec).await?;
+        self.check_same_server(&session)?;
         session
             .execute(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}"))
             .await?;
@@ -286,6 +294,20 @@ impl ChunkReader {
             .await?;
         Ok(session)
     }
+}
+
+/// Rows of another server than the stream's would be merged at a position they were never at.
+///
+/// # Errors
+/// The servers differ: the flow starts again, and with it the stream finds the server that is there now.
+pub fn check_server(address: &str, found: &str, expected: &str) -> Result<(), Error> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Lost {
+        address: address.to_owned(),
+        reason: format!("found server {found} where {expected} was a moment ago"),
+    })
 }
 
 async fn connect(spec: &DatabaseSpec) -> Result<Session, Error> {
