@@ -285,13 +285,39 @@ async fn a_source_that_lost_transactions_of_the_target_is_refused() {
         is_done: true,
     })
     .await;
-    progress
-        .executed
-        .union(&GtidSet::parse("00000000-0000-0000-0000-00000000abcd:1-3").expect("a set"));
+    // Its own transactions: it cannot catch up with them.
+    let ahead = format!("{}:1000000001-1000000003", progress.source_uuid);
+    progress.executed.union(&GtidSet::parse(&ahead).expect("a set"));
     let mut subscription = subscribe(spec, progress).await;
     let report = subscription.failure().await;
     assert_eq!(report.class, Disposition::Fatal);
     assert!(report.fix.contains("would lose 3 transactions"), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_the_source_again_may_catch_up_with_what_the_other_one_did() {
+    let schema = schema_with("failback", &["CREATE TABLE {s}.a (id INT PRIMARY KEY)"]).await;
+    let spec = spec(&schema, &["a"]);
+    let mut progress = progress_now(&spec, |table| CopyRow {
+        table,
+        cursor: None,
+        rows: 0,
+        rows_estimate: None,
+        is_done: true,
+    })
+    .await;
+    // The job began here, followed another server meanwhile, and comes back before this one has everything.
+    let other = format!("00000000-0000-4000-8000-{:012x}:1", std::process::id());
+    progress.executed.union(&GtidSet::parse(&other).expect("a set"));
+    let mut subscription = subscribe(spec, progress).await;
+    assert!(
+        timeout(Duration::from_secs(2), subscription.next()).await.is_err(),
+        "it waits for the server"
+    );
+    let next = format!("SET GTID_NEXT = '{other}'");
+    servers().source.run(&[&next, "BEGIN", "COMMIT"]).await;
+    assert!(matches!(subscription.item().await, Item::Shape { .. }));
+    subscription.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

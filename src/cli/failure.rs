@@ -3,7 +3,6 @@
 //! Made by every file of the folder, printed by `run` once: as text on stderr, with `--json` as JSON on stdout.
 
 use crate::admin::refusal::{ErrorBody, Refusal};
-use crate::cli::out;
 use crate::core::fault::{Fault, Faults};
 
 /// Refused or failed.
@@ -54,7 +53,7 @@ impl Failure {
             let body = ErrorBody {
                 error: self.faults.clone(),
             };
-            out::line(&serde_json::to_string(&body).expect("strings always serialize"));
+            println!("{}", serde_json::to_string(&body).expect("strings always serialize"));
         } else {
             eprintln!("{}", self.faults);
         }

@@ -11,7 +11,6 @@ use crate::admin::render;
 use crate::admin::views::{JobPhase, StatusView, SubmitView};
 use crate::cli::client::{Answered, Client};
 use crate::cli::failure::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_PEER, Failure};
-use crate::cli::out;
 use crate::cli::progress::Progress;
 use crate::core::fault::{Fault, Faults};
 
@@ -58,13 +57,13 @@ pub fn follow(client: &Client, submitted: &SubmitView, limit: Duration, is_json:
     watch.progress.finish();
     let Some(last) = watch.last else { return outcome };
     if is_json {
-        out::line(last.text.trim_end());
+        println!("{}", last.text.trim_end());
         return outcome.map_err(|failure| Failure {
             is_answered: true,
             ..failure
         });
     }
-    outcome.map(|()| out::line(&arrived(&last.view)))
+    outcome.map(|()| println!("{}", arrived(&last.view)))
 }
 
 struct Watch<'a> {

@@ -18,6 +18,8 @@ use crate::mysql::source::inspect;
 
 /// How long a server may take to catch up with what the target has, or prepared transactions to end (PROTOCOLS 1, 8).
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What XA RECOVER answers without XA_RECOVER_ADMIN.
+const XA_RECOVER_REFUSED: u16 = 1401;
 /// Between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -138,7 +140,10 @@ async fn executed_without_prepared(session: &mut Session) -> Result<GtidSet, Err
     let deadline = Instant::now() + PATIENCE;
     loop {
         let executed = executed(session).await?;
-        let prepared = session.rows::<(i64, i64, i64, Vec<u8>)>("XA RECOVER").await?;
+        let prepared = session
+            .rows::<(i64, i64, i64, Vec<u8>)>("XA RECOVER")
+            .await
+            .map_err(|error| explain_recover(session.address(), error))?;
         if prepared.is_empty() {
             return Ok(executed);
         }
@@ -155,6 +160,19 @@ async fn executed_without_prepared(session: &mut Session) -> Result<GtidSet, Err
             });
         }
         sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The server hides the missing privilege behind a text about damaged data.
+fn explain_recover(address: &str, error: Error) -> Error {
+    if error.server_code() != Some(XA_RECOVER_REFUSED) {
+        return error;
+    }
+    Error::Unsuitable {
+        object: address.to_owned(),
+        found: "an account that may not list prepared XA transactions".into(),
+        expected: "XA_RECOVER_ADMIN: a copy cannot begin while one is open".into(),
+        fix: "GRANT XA_RECOVER_ADMIN ON *.* to the account of the source".into(),
     }
 }
 
@@ -175,8 +193,11 @@ async fn check_history(session: &mut Session, progress: &Progress) -> Result<(),
         if missing.is_empty() {
             break;
         }
-        // The server the target's transactions came from cannot catch up with itself: its binlog was reset.
-        if Instant::now() >= deadline || session.server_uuid() == progress.source_uuid {
+        // Its own transactions a server cannot catch up with: its binlog was reset, or an old state was restored.
+        let is_own = missing
+            .sources()
+            .any(|(source, _)| source.to_string().starts_with(session.server_uuid()));
+        if Instant::now() >= deadline || is_own {
             return Err(Error::Unsuitable {
                 object: session.address().to_owned(),
                 found: format!(

@@ -23,7 +23,7 @@ use peer::mysql::source::inspect;
 use peer::mysql::source::reader::{Reader, ReaderOptions, Scope};
 
 use super::schema::TestSchema;
-use super::servers::servers;
+use super::servers::{Server, servers};
 use super::target::database;
 
 pub const TABLE: ShapeId = ShapeId(0);
@@ -124,9 +124,17 @@ pub struct CopyBed {
 impl CopyBed {
     /// A table of these columns and rows; the copy begins behind them.
     pub async fn new(word: &str, columns: &str, rows: &[&str]) -> Self {
+        Self::on(servers().source, word, columns, rows).await
+    }
+
+    /// The same on another server than the shared source.
+    pub async fn on(server: Server, word: &str, columns: &str, rows: &[&str]) -> Self {
         let schema = TestSchema::new(word).await;
         let table = format!("{}.t", schema.base);
-        let mut conn = servers().source.conn().await;
+        let mut conn = server.conn().await;
+        conn.query_drop(format!("CREATE DATABASE IF NOT EXISTS {}", schema.base))
+            .await
+            .expect("creates the schema");
         conn.query_drop(format!("CREATE TABLE {table} ({columns})"))
             .await
             .expect("creates the table");
@@ -135,7 +143,7 @@ impl CopyBed {
                 .await
                 .unwrap_or_else(|e| panic!("{values}: {e}"));
         }
-        let source = database(servers().source);
+        let source = database(server);
         let mut session = Session::connect(&source).await.expect("connects");
         let name = TableName {
             schema: schema.base.clone(),
@@ -248,6 +256,12 @@ impl CopyBed {
             is_closed = true;
         }
         is_closed
+    }
+
+    /// The open chunk of a keyless table was of no use; it is opened anew by the next step.
+    pub fn is_stale(&mut self) -> bool {
+        let closed = self.merger.close().expect("rows fit");
+        matches!(closed[..], [(TABLE, Closed::Stale)])
     }
 
     /// Passes everything that is in the binlog now.

@@ -55,6 +55,7 @@ async fn set_if_known(session: &mut Session, statement: &str) -> Result<(), Erro
 
 async fn shape(session: &mut Session, name: &TableName) -> Result<TableShape, Error> {
     check_engine(session, name).await?;
+    check_cascades(session, name).await?;
     let columns = columns(session, name).await?;
     let indexes = unique_indexes(session, name).await?;
     let key = choose_key(&indexes, &columns);
@@ -73,10 +74,15 @@ async fn shape(session: &mut Session, name: &TableName) -> Result<TableShape, Er
 }
 
 async fn check_engine(session: &mut Session, name: &TableName) -> Result<(), Error> {
-    let sql = format!("SELECT TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE {}", of(name));
-    let Some((kind, engine)) = session.first::<(String, Option<String>)>(sql).await? else {
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE {}",
+        of(name)
+    );
+    type Found = (String, String, String, Option<String>);
+    let Some((schema, table, kind, engine)) = session.first::<Found>(sql).await? else {
         return Err(missing(name));
     };
+    check_spelling(name, &TableName { schema, table })?;
     match engine {
         Some(engine) if kind == "BASE TABLE" && engine.eq_ignore_ascii_case("InnoDB") => Ok(()),
         Some(engine) if kind == "BASE TABLE" => Err(Error::Unsuitable {
@@ -92,6 +98,48 @@ async fn check_engine(session: &mut Session, name: &TableName) -> Result<(), Err
             fix: "name a table in the job, not a view".into(),
         }),
     }
+}
+
+/// The binlog spells names as the server does: another spelling would find the table, and none of its changes.
+fn check_spelling(name: &TableName, found: &TableName) -> Result<(), Error> {
+    if name == found {
+        return Ok(());
+    }
+    Err(Error::Unsuitable {
+        object: name.to_string(),
+        found: format!("the server spells it {found}"),
+        expected: "the server's own spelling".into(),
+        fix: format!("write {found} in the job"),
+    })
+}
+
+/// Rows that InnoDB itself deletes or changes for a foreign key are in no binlog (servers before 9.6, and later ones with
+/// native foreign keys): the target would keep them as they were.
+async fn check_cascades(session: &mut Session, name: &TableName) -> Result<(), Error> {
+    let sql = format!(
+        "SELECT CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS \
+         WHERE CONSTRAINT_SCHEMA = {} AND TABLE_NAME = {} AND (DELETE_RULE IN ({RULES}) OR UPDATE_RULE IN ({RULES}))",
+        quote::text(&name.schema),
+        quote::text(&name.table),
+        RULES = "'CASCADE', 'SET NULL', 'SET DEFAULT'"
+    );
+    let Some((constraint, on_delete, on_update)) = session.first::<(String, String, String)>(sql).await? else {
+        return Ok(());
+    };
+    let native = session
+        .first::<(String, String)>("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'")
+        .await?;
+    if native.is_some_and(|(_, value)| value == "OFF") {
+        return Ok(());
+    }
+    Err(Error::Unsuitable {
+        object: name.to_string(),
+        found: format!("foreign key `{constraint}` ON DELETE {on_delete} ON UPDATE {on_update}, which this server does not log"),
+        expected: "foreign keys whose changes are in the binlog: RESTRICT, NO ACTION, or a server from 9.6 on".into(),
+        fix: "make the foreign key RESTRICT, leave the table out of the job, or start a server from 9.6 on without \
+              innodb_native_foreign_keys"
+            .into(),
+    })
 }
 
 fn missing(name: &TableName) -> Error {
@@ -317,6 +365,17 @@ mod tests {
                 is_usable: *is_usable,
             })
             .collect()
+    }
+
+    #[test]
+    fn another_spelling_of_a_table_is_refused() {
+        let name = |schema: &str, table: &str| TableName {
+            schema: schema.into(),
+            table: table.into(),
+        };
+        assert!(check_spelling(&name("Shop", "t"), &name("Shop", "t")).is_ok());
+        let error = check_spelling(&name("Shop", "T"), &name("shop", "t")).unwrap_err();
+        assert!(error.to_string().contains("shop.t"), "{error}");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Called by `writer` before the first group. A table that exists is compared with the source's definition as this server
 //! reads it: an empty twin is made in the meta schema, both are read from information_schema, the twin is dropped.
 
+use crate::core::finding::Severity;
 use crate::core::shape::{TableName, TableShape};
 use crate::mysql::error::Error;
+use crate::mysql::preflight;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::target::meta::Meta;
@@ -43,6 +45,20 @@ pub async fn ensure(session: &mut Session, meta: &Meta, shape: &TableShape, cont
         }
     }
     Ok(())
+}
+
+/// Source and target are two servers. On one, each table would be its own target: every change would come back.
+pub fn check_pair(source_uuid: &str, target_uuid: &str) -> Result<(), Error> {
+    let finding = preflight::check_pair(source_uuid, target_uuid);
+    if finding.severity != Severity::Fail {
+        return Ok(());
+    }
+    Err(Error::Unsuitable {
+        object: finding.object,
+        found: finding.found,
+        expected: finding.expected,
+        fix: finding.fix,
+    })
 }
 
 /// A unique key that is not the row key exists on the target, whatever the source has.
@@ -169,6 +185,13 @@ fn of_table(schema: &str, table: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_server_cannot_be_both_source_and_target() {
+        assert!(check_pair("a", "b").is_ok());
+        let error = check_pair("a", "a").unwrap_err();
+        assert!(error.to_string().contains("one server"), "{error}");
+    }
 
     #[test]
     fn only_the_counter_of_the_table_options_is_cut() {

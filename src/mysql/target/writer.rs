@@ -107,6 +107,7 @@ impl Target {
         shapes: Vec<TableShape>,
         copy: &[CopyPlan],
     ) -> Result<Seq, Error> {
+        create::check_pair(source_uuid, self.server_uuid())?;
         for (at, shape) in shapes.iter().enumerate() {
             let content = if copy.iter().any(|plan| plan.shape == shape_id(at)) {
                 Content::Empty
