@@ -57,6 +57,9 @@ struct Peer {
     reaches_target: bool,
 }
 
+/// Silence on the target after which its owner counts as gone, as `actors::owner_search` has it.
+const QUIET_MAX_MS: u64 = 4000;
+
 struct World {
     random: Random,
     now: u64,
@@ -147,9 +150,11 @@ impl World {
                 self.peers[at].flow = None;
                 self.feed(at, Event::TaskEnded(Disposition::Retry, "cancelled".into()));
             }
-            Effect::PingOwner(id) => {
-                let owner = self.peers.iter().position(|peer| peer.id == id).expect("owners are peers");
-                if self.is_up(owner) && !self.is_cut(at, owner) {
+            Effect::SeekOwner(id) => {
+                let owner = self.peers.iter().position(|peer| Some(&peer.id) == id.as_ref());
+                let answers = owner.is_some_and(|owner| self.is_up(owner) && !self.is_cut(at, owner));
+                let last = self.commits.last().filter(|(when, ..)| self.now - when < QUIET_MAX_MS);
+                if answers || (self.peers[at].reaches_target && last.is_some_and(|(.., writer)| *writer != at)) {
                     self.feed(at, Event::SignOfOwner);
                 }
             }
@@ -387,6 +392,28 @@ fn at_most_one_writer_is_effective_and_calm_brings_one_owner() {
         superseded > SEEDS as usize / 20,
         "hardly any owner was replaced unawares: {superseded}"
     );
+}
+
+#[test]
+fn peers_that_reach_the_target_but_not_each_other_do_not_fight() {
+    let mut world = World::new(7);
+    for at in 0..PEERS {
+        (0..at).for_each(|other| world.cut.push((at, other)));
+    }
+    while world.now < 120_000 {
+        world.tick();
+    }
+    let late = world.commits.iter().filter(|commit| commit.0 > 20_000).map(|commit| commit.1);
+    let epochs: std::collections::BTreeSet<Epoch> = late.collect();
+    assert_eq!(epochs.len(), 1, "the sink went from peer to peer: {epochs:?}");
+    // The owner dies, unseen: the others must find out at the target.
+    let owner = world.owners()[0];
+    world.peers[owner].reaches_target = false;
+    world.peers[owner].down_until = u64::MAX;
+    while world.now < 140_000 {
+        world.tick();
+    }
+    assert_ne!(world.owners().first(), None, "nobody took over");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::actors::cluster_view::ClusterView;
 use crate::actors::tasks_msg::StartSink;
 use crate::core::ids::{Epoch, JobId, NodeId};
 use crate::core::job_merge::{Effective, RunSpec, effective};
-use crate::core::job_record::JobRecord;
-use crate::core::job_spec::JobSpec;
+use crate::core::job_record::{Claim, JobRecord};
+use crate::core::job_spec::{JobSpec, SinkSpec};
 use crate::core::member::Roster;
 use crate::core::nomination::{self, Effect, Event, State};
 use crate::core::placement::{Circumstances, Task, rank_with};
@@ -79,7 +79,8 @@ impl Nominee {
     pub fn news(&mut self, id: &JobId, view: &ClusterView) -> Vec<Event> {
         let mut events = Vec::new();
         let claim = self.record.as_ref().and_then(|record| record.claim.clone());
-        if std::mem::take(&mut self.is_changed) {
+        let is_changed = std::mem::take(&mut self.is_changed);
+        if is_changed {
             events.extend(claim.clone().map(Event::ClaimSeen));
             events.push(Event::JobChanged {
                 runs: self.run.is_some() && self.spec.is_some(),
@@ -91,11 +92,9 @@ impl Nominee {
         }
         let owner = claim.map(|claim| claim.owner);
         let told = (view.roster.clone(), owner.clone());
-        if self
-            .told
-            .as_ref()
-            .is_some_and(|(roster, known)| Arc::ptr_eq(roster, &told.0) && *known == owner)
-        {
+        let is_known = |(roster, known): &(Arc<Roster>, Option<NodeId>)| Arc::ptr_eq(roster, &told.0) && *known == owner;
+        // A changed record may hold a spec that ranks the peers anew.
+        if !is_changed && self.told.as_ref().is_some_and(is_known) {
             return events;
         }
         self.told = Some(told);
@@ -156,6 +155,20 @@ impl Nominee {
         })
     }
 
+    /// The claim of this peer that the table holds, from an earlier start of the process too; None: others are not waiting
+    /// for this peer.
+    #[must_use]
+    pub fn own_claim(&self) -> Option<Claim> {
+        let claim = self.record.as_ref()?.claim.as_ref()?;
+        (claim.owner == self.node && !claim.is_released).then(|| claim.clone())
+    }
+
+    /// Where the sink writes; None when the job is not readable.
+    #[must_use]
+    pub fn sink(&self) -> Option<SinkSpec> {
+        self.spec.as_ref().map(|spec| spec.sink.clone())
+    }
+
     /// The spec whose target this peer must clean after a purge: it owned the job last.
     #[must_use]
     pub fn spec_to_clean(self, node: &NodeId) -> Option<JobSpec> {
@@ -172,5 +185,119 @@ impl Nominee {
     /// Takes nomination's word.
     pub fn tell(&mut self, reason: String) {
         self.reason = reason;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::ids::{JobName, Life};
+    use crate::core::job_operations::{self as operations, Actor, Written};
+    use crate::core::member::Member;
+
+    fn node(name: &str) -> NodeId {
+        NodeId(name.into())
+    }
+
+    fn actor(next: u64) -> Actor {
+        Actor {
+            id: "a".into(),
+            next,
+            author: "a person".into(),
+            at: "2026-01-01T00:00:00Z".into(),
+        }
+    }
+
+    fn changed(written: Written) -> Arc<JobRecord> {
+        match written {
+            Written::Changed(record) => Arc::new(record),
+            Written::Unchanged => panic!("expected a change"),
+        }
+    }
+
+    fn spec(sink_site: &str) -> serde_json::Value {
+        let endpoint =
+            json!({"host": "h", "port": 3306, "user": "u", "password": {"text": ""}, "tls": "preferred", "tls_ca": null});
+        let at = |site: &str| json!([{"attribute": "${node.datacenter}", "operator": "=", "value": site}]);
+        json!({
+            "name": "orders", "datacenters": [], "constraints": [],
+            "source": {"endpoint": endpoint, "start": "now", "constraints": []},
+            "sink": {"endpoint": endpoint, "meta_schema": "m", "constraints": at(sink_site)},
+            "tables": [{"schema": "s", "table": "t"}],
+            "link": {"compression": "none", "rate_bytes": 0, "batch_bytes": 1, "batch_delay_ms": 0},
+            "apply": {"group_transactions": 1, "group_bytes": 1},
+        })
+    }
+
+    fn submitted(sink_site: &str) -> Arc<JobRecord> {
+        let name = JobName("orders".into());
+        changed(operations::submit(None, &name, spec(sink_site), Life("1".into()), &mut actor(1)).expect("is accepted"))
+    }
+
+    fn view() -> ClusterView {
+        let me = Member {
+            id: node("me"),
+            datacenter: "beijing".into(),
+            capacity: 8,
+            is_self: true,
+            ..Member::default()
+        };
+        ClusterView {
+            roster: Arc::new(vec![me]),
+            facts: Arc::default(),
+        }
+    }
+
+    fn ranks(events: &[Event]) -> Vec<Option<u32>> {
+        let rank = |event: &Event| match event {
+            Event::RosterChanged { rank, .. } => Some(*rank),
+            _ => None,
+        };
+        events.iter().filter_map(rank).collect()
+    }
+
+    #[test]
+    fn an_edit_that_moves_the_job_is_ranked_anew_though_the_roster_is_the_same() {
+        let (mut nominee, view) = (Nominee::new(node("me")), view());
+        let record = submitted("shanghai");
+        let id = JobId {
+            name: record.name.clone(),
+            inc: record.inc,
+        };
+        nominee.update(&record);
+        assert_eq!(
+            nominee.spec.as_ref().map(|spec| &spec.name),
+            Some(&id.name),
+            "the spec is readable"
+        );
+        assert_eq!(ranks(&nominee.news(&id, &view)), [None]);
+        assert!(nominee.news(&id, &view).is_empty(), "nothing is new");
+        nominee.update(&changed(
+            operations::edit(&record, spec("beijing"), None, &mut actor(2)).expect("is accepted"),
+        ));
+        assert_eq!(ranks(&nominee.news(&id, &view)), [Some(0)]);
+    }
+
+    #[test]
+    fn a_claim_of_an_earlier_start_is_still_this_peers_to_release() {
+        let mut nominee = Nominee::new(node("me"));
+        let record = submitted("beijing");
+        let claim = Claim {
+            inc: record.inc,
+            owner: node("me"),
+            epoch: Epoch(3),
+            ..Claim::default()
+        };
+        let claimed = operations::claim(&record, claim.clone());
+        nominee.update(&Arc::new(claimed));
+        assert_eq!(nominee.own_claim(), Some(claim.clone()));
+        let released = Claim {
+            is_released: true,
+            ..claim
+        };
+        nominee.update(&Arc::new(operations::claim(&record, released)));
+        assert_eq!(nominee.own_claim(), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::actors::cluster_view::ClusterView;
 use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
 use crate::actors::nominee::Nominee;
-use crate::actors::ping;
+use crate::actors::owner_search::{self, Search};
 use crate::actors::ports::Ports;
 use crate::actors::table_keeper::Change;
 use crate::actors::table_view::TableView;
@@ -48,7 +48,7 @@ pub enum PlacementMsg {
         /// For people.
         report: Option<ErrorReport>,
     },
-    /// From a ping: the owner lives.
+    /// From a search: there is an owner.
     OwnerAnswered {
         /// The job.
         job: JobId,
@@ -185,12 +185,20 @@ impl PlacementState {
                     reason,
                 });
             }
-            Effect::ReleaseClaim => self.tell_tasks(TasksMsg::ReleaseClaim { job: id.clone() }),
+            Effect::ReleaseClaim => {
+                let claim = nominee.own_claim().map(Box::new);
+                self.tell_tasks(TasksMsg::ReleaseClaim { job: id.clone(), claim });
+            }
             Effect::PublishReason(text) => nominee.tell(text),
             Effect::MarkFailed(text) => self.mark_failed(id, text),
-            Effect::PingOwner(owner) => {
+            Effect::SeekOwner(owner) => {
+                let search = Search {
+                    job: id.clone(),
+                    owner,
+                    sink: nominee.sink(),
+                };
                 let (me, job, myself) = (self.me().clone(), id.clone(), myself.clone());
-                ping::spawn(me, owner, &self.stop, move || {
+                owner_search::spawn(me, search, &self.stop, move || {
                     drop(myself.cast(PlacementMsg::OwnerAnswered { job }))
                 });
             }

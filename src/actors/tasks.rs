@@ -207,7 +207,7 @@ impl TasksState {
         }
         // After an error the claim stays: this peer tries again first, until nomination gives it up.
         if disposition.is_none() {
-            self.release_claim(job);
+            self.release_claim(job, None);
         }
         self.tell_placement(PlacementMsg::Ended {
             job: job.clone(),
@@ -217,17 +217,13 @@ impl TasksState {
         self.answer_when_stopped();
     }
 
-    /// Nothing of this peer writes for the job any more: others need not wait.
-    fn release_claim(&mut self, job: &JobId) {
+    /// Nothing of this peer writes for the job any more: others need not wait. `known` is the claim of a start that is
+    /// forgotten here, of this process or an earlier one.
+    fn release_claim(&mut self, job: &JobId, known: Option<Claim>) {
         let sink = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job);
-        if let Some(claim) = sink.and_then(|sink| sink.claim.take()) {
-            self.claim(
-                &job.name,
-                Claim {
-                    is_released: true,
-                    ..claim
-                },
-            );
+        if let Some(mut claim) = sink.and_then(|sink| sink.claim.take()).or(known) {
+            claim.is_released = true;
+            self.claim(&job.name, claim);
         }
     }
 
@@ -352,7 +348,7 @@ impl Actor for Tasks {
             TasksMsg::Placement(placement) => state.placement = Some(placement),
             TasksMsg::StartSink(start) => state.start_sink(*start, &myself).await?,
             TasksMsg::StopSink { job, reason } => state.stop_sink(&job, &reason),
-            TasksMsg::ReleaseClaim { job } => state.release_claim(&job),
+            TasksMsg::ReleaseClaim { job, claim } => state.release_claim(&job, claim.map(|claim| *claim)),
             TasksMsg::CleanTarget { job, sink } => {
                 state.sinks.remove(&job.name);
                 drop(state.cleaning.spawn(clean_target(job, *sink)));

@@ -79,6 +79,8 @@ pub enum TasksMsg {
     ReleaseClaim {
         /// The job.
         job: JobId,
+        /// This peer's claim as the table holds it.
+        claim: Option<Box<Claim>>,
     },
     /// From `placement`: a purged job that ran here last; its progress in the target goes.
     CleanTarget {

@@ -348,19 +348,14 @@ impl State {
         if now < due.max(self.not_before) || self.hold.is_some() {
             return;
         }
-        match self
-            .claim
-            .as_ref()
-            .filter(|_| self.has_other_owner() && !self.is_owner_unknown)
-        {
-            Some(claim) => {
-                effects.push(Effect::PingOwner(claim.owner.clone()));
-                self.phase = Phase::Pinging {
-                    until: now + PING_TIMEOUT,
-                };
-            }
-            None => self.start(now, effects),
+        if !self.has_other_owner() {
+            return self.start(now, effects);
         }
+        let known = self.claim.as_ref().filter(|_| !self.is_owner_unknown);
+        effects.push(Effect::SeekOwner(known.map(|claim| claim.owner.clone())));
+        self.phase = Phase::Pinging {
+            until: now + PING_TIMEOUT,
+        };
     }
 
     fn start(&mut self, now: Duration, effects: &mut Vec<Effect>) {

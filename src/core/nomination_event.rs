@@ -59,8 +59,9 @@ pub enum Effect {
     },
     /// Cancel the sink flow.
     StopSink,
-    /// Ask the last owner directly whether it lives; an answer comes back as `SignOfOwner`.
-    PingOwner(NodeId),
+    /// Find out whether somebody owns the sink: ask the last owner directly (None: it is not known who that is) and look at
+    /// the target for commits and beats of another owner. Either comes back as `SignOfOwner`.
+    SeekOwner(Option<NodeId>),
     /// Publish the own claim as released: others need not wait.
     ReleaseClaim,
     /// Say why the task does not run here.
@@ -82,7 +83,7 @@ pub enum Phase {
         /// Its random part, drawn once.
         jitter: Duration,
     },
-    /// The vanished owner is asked directly until then.
+    /// The vanished or unknown owner is sought until then.
     Pinging {
         /// When to stop waiting for an answer.
         until: Duration,

@@ -107,7 +107,7 @@ fn a_vanished_owner_is_protected_then_pinged_then_replaced() {
         .at(12_000, Event::Tick)
         .at(12_000, roster(Some(0), false));
     assert_eq!(peer.ticks(12_000, 20_000), Some(13_000), "three seconds after the last sign");
-    assert_eq!(peer.did, [Effect::PingOwner(node("a"))]);
+    assert_eq!(peer.did, [Effect::SeekOwner(Some(node("a")))]);
     assert_eq!(peer.ticks(13_250, 20_000), Some(14_000));
     assert_eq!(peer.did.last(), Some(&start(4)));
 }
@@ -119,7 +119,10 @@ fn an_answered_ping_gives_the_owner_its_protection_again() {
     assert_eq!(peer.ticks(0, 10_000), Some(3000));
     peer.at(3500, Event::SignOfOwner);
     assert_eq!(peer.ticks(3500, 20_000), Some(6500));
-    assert_eq!(peer.did, [Effect::PingOwner(node("a")), Effect::PingOwner(node("a"))]);
+    assert_eq!(
+        peer.did,
+        [Effect::SeekOwner(Some(node("a"))), Effect::SeekOwner(Some(node("a")))]
+    );
 }
 
 #[test]
@@ -253,6 +256,20 @@ fn an_owner_that_lost_the_fence_stops_quietly_and_does_not_snatch_it_back() {
     peer.at(3000, Event::ClaimSeen(claim("b", 2))).at(3000, roster(Some(0), true));
     assert_eq!(peer.ticks(3000, 60_000), None);
     assert_eq!(peer.did, []);
+}
+
+#[test]
+fn an_owner_that_lost_the_fence_to_nobody_it_knows_seeks_it_before_it_starts() {
+    let mut peer = Peer::running(1);
+    peer.at(100, Event::TaskEnded(Disposition::Superseded, "epoch 2".into()));
+    let sought = peer.ticks(100, 10_000).expect("seeks");
+    assert_eq!(peer.did, [Effect::SeekOwner(None)]);
+    peer.at(sought + 100, Event::SignOfOwner);
+    let again = peer.ticks(sought + 100, 20_000).expect("seeks again");
+    assert!(again >= sought + 3000, "{again} ms");
+    assert_eq!(peer.did, [Effect::SeekOwner(None), Effect::SeekOwner(None)]);
+    peer.ticks(again, 30_000).expect("starts: nothing was found");
+    assert_eq!(peer.did.last(), Some(&Effect::StartSink { above: Epoch(1) }));
 }
 
 #[test]

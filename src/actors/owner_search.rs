@@ -1,0 +1,74 @@
+//! Finds out whether somebody runs a job's sink before this peer takes it: asks the last owner, looks at the target.
+//!
+//! Gossip may be wrong about a peer that a stream still reaches, and peers that reach each other by no way at all may both
+//! reach the target: its commits and beats are then the only sign. Used by `placement`.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::actors::me::Me;
+use crate::core::ids::{JobId, NodeId};
+use crate::core::job_spec::SinkSpec;
+use crate::core::member::find;
+use crate::core::nomination::PING_TIMEOUT;
+use crate::mysql::target::purge::read_fence;
+use crate::wire::message::{Request, Response, StreamKind};
+
+/// Silence on the target after which its owner counts as gone: a beat comes each 2 s and is looked for each second.
+const QUIET_MAX: Duration = Duration::from_secs(4);
+
+/// Whom to look for.
+pub struct Search {
+    /// The job.
+    pub job: JobId,
+    /// The last owner; None: not known.
+    pub owner: Option<NodeId>,
+    /// Where it would write.
+    pub sink: Option<SinkSpec>,
+}
+
+/// Calls `found` when there is a sign of an owner in time. Ends by itself after the time-out, earlier with `stop`.
+pub fn spawn(me: Me, search: Search, stop: &CancellationToken, found: impl FnOnce() + Send + 'static) {
+    let stop = stop.clone();
+    // Bounded by PING_TIMEOUT; owns nothing.
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            sign = timeout(PING_TIMEOUT, any_sign(&me, &search)) => {
+                if sign == Ok(true) {
+                    found();
+                }
+            }
+        }
+    });
+}
+
+/// The first sign, or false when both ways found none.
+async fn any_sign(me: &Me, search: &Search) -> bool {
+    let (asking, looking) = (ask(me, search.owner.as_ref()), look(&me.node, search));
+    tokio::pin!(asking, looking);
+    tokio::select! {
+        answered = &mut asking => answered == Some(()) || looking.await == Some(()),
+        seen = &mut looking => seen == Some(()) || asking.await == Some(()),
+    }
+}
+
+async fn ask(me: &Me, peer: Option<&NodeId>) -> Option<()> {
+    let peer = peer?;
+    let roster = me.membership.roster().borrow().clone();
+    let address = find(&roster, peer)?.peer_addr.parse().ok()?;
+    let mut stream = me.endpoint.open(address, StreamKind::Control).await.ok()?;
+    stream.send(&Request::Ping).await.ok()?;
+    let answer: Response = stream.recv().await.ok()?;
+    // Another process may have taken the address since.
+    (answer == Response::Pong && stream.peer() == peer).then_some(())
+}
+
+/// Another owner committed or beat a moment ago.
+async fn look(me: &NodeId, search: &Search) -> Option<()> {
+    let row = read_fence(search.sink.as_ref()?, &search.job).await.ok()??;
+    let is_other = row.owner.is_some_and(|owner| owner != *me);
+    (is_other && row.quiet? < QUIET_MAX).then_some(())
+}
