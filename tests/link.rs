@@ -99,6 +99,7 @@ async fn link(options: Options) -> Link {
     let meter = Arc::new(SinkMeter::default());
     let mut stages = JoinSet::new();
     let send = SenderArgs {
+        task: "link-test".into(),
         items,
         frames: source.0,
         acks: source.1,

@@ -471,6 +471,15 @@ async fn a_fatal_report_of_the_source_ends_the_job_and_a_passing_one_does_not() 
             .await
             .expect("sent");
         source.stream.finish().await.expect("finished");
+        if class == Disposition::Retry {
+            let why = |status: &SinkStatus| {
+                status
+                    .reason
+                    .as_ref()
+                    .is_some_and(|reason| reason.starts_with("the source on source failed: "))
+            };
+            bench.until("the status says what failed", why).await;
+        }
     }
     let flow = std::mem::replace(&mut bench.flow, tokio::spawn(async { Ok(()) }));
     let error = timeout(SOON, flow)

@@ -11,6 +11,7 @@ use peer::flow::byte_channel::channel;
 use peer::flow::chunk_tasks::ChunkTasks;
 use peer::flow::merge_stage::{MergeStage, MergeView};
 use peer::flow::sender::Outgoing;
+use peer::flow::source_series::CopySeries;
 use peer::mysql::session::Session;
 use peer::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome, check_server};
 use peer::mysql::source::heartbeat::{self, Beat};
@@ -347,6 +348,7 @@ fn start_stage(
     let stage = MergeStage {
         merger,
         tasks,
+        series: CopySeries::of("snapshot-test"),
         events,
         beats,
         out,

@@ -32,6 +32,7 @@ use crate::flow::sink_flow::{SinkArgs, SinkEvent};
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
 use crate::gossip::keys::{Fact, TaskFact, TaskKind};
+use crate::telemetry::metrics::TASK_RESTARTS;
 
 /// How often gossip hears of the tasks. Trades freshness of `peer jobs` on other peers against gossip bytes.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
@@ -106,6 +107,10 @@ impl TasksState {
         };
         let (actor, _) = SinkTask::spawn_linked(None, SinkTask, args, myself.get_cell()).await?;
         let old = self.sinks.remove(&name);
+        if let Some(old) = &old {
+            let newest = old.errors.back().map_or("none", |error| error.class.word());
+            TASK_RESTARTS.of(newest).increment(1);
+        }
         let (errors, starts, told) = old.map_or_else(Default::default, |old| (old.errors, old.starts, old.told));
         let sink = Sink {
             start,

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::bounded_listener::BoundedListener;
+use crate::admin::census::Census;
 use crate::admin::cluster::{Cluster, JOB_TEXT_BYTES_MAX, SubmitRequest};
 use crate::admin::command::Command;
 use crate::admin::execute::execute;
@@ -43,6 +44,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 struct Door {
     cluster: Arc<dyn Cluster>,
     metrics: Metrics,
+    census: Arc<Census>,
 }
 
 /// Serves until `stop` is cancelled, then finishes the requests in hand.
@@ -57,8 +59,13 @@ pub async fn serve(
 ) -> io::Result<()> {
     let listener = BoundedListener::new(listener, CONNECTIONS_MAX, IDLE_MAX);
     let closing = stop.clone();
-    let server =
-        axum::serve(listener, router(Door { cluster, metrics })).with_graceful_shutdown(async move { closing.cancelled().await });
+    let census = Arc::new(Census::new());
+    let door = Door {
+        cluster,
+        metrics,
+        census,
+    };
+    let server = axum::serve(listener, router(door)).with_graceful_shutdown(async move { closing.cancelled().await });
     tokio::select! {
         done = server => done,
         () = async { stop.cancelled().await; tokio::time::sleep(CLOSE_MAX).await } => Ok(()),
@@ -161,6 +168,7 @@ async fn ready(State(door): State<Door>) -> Response {
 }
 
 async fn metrics(State(door): State<Door>) -> Response {
+    door.census.take(&*door.cluster).await;
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         door.metrics.render(),

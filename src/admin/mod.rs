@@ -1,6 +1,7 @@
 //! Layer 5: the command layer and its doors.
 
 pub mod bounded_listener;
+pub mod census;
 pub mod cluster;
 pub mod command;
 pub mod execute;

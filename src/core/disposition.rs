@@ -17,3 +17,16 @@ pub enum Disposition {
     /// The fence was lost to a newer epoch: stop quietly.
     Superseded,
 }
+
+impl Disposition {
+    /// The word, as JSON has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Replace => "replace",
+            Self::Fatal => "fatal",
+            Self::Superseded => "superseded",
+        }
+    }
+}

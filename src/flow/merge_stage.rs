@@ -14,6 +14,7 @@ use crate::flow::chunk_tasks::{ChunkTasks, held_bytes_max};
 use crate::flow::error::FlowError;
 use crate::flow::merger::Merger;
 use crate::flow::sender::Outgoing;
+use crate::flow::source_series::CopySeries;
 use crate::flow::status::SourcePhase;
 use crate::mysql::error::Error;
 use crate::mysql::source::chunk_reader::Range;
@@ -32,12 +33,13 @@ pub struct MergeView {
 }
 
 /// The stage.
-#[derive(Debug)]
 pub struct MergeStage {
     /// The order.
     pub merger: Merger,
     /// The reads.
     pub tasks: ChunkTasks,
+    /// What the copy counts.
+    pub series: CopySeries,
     /// From the reader, a few events at a time.
     pub events: ByteReceiver<Vec<ReaderEvent>>,
     /// From the heartbeat.
@@ -101,6 +103,7 @@ impl MergeStage {
                 Closed::Stale => self.tasks.stale(shape)?,
                 Closed::Chunks(chunks) => {
                     self.tasks.closed(shape, chunks.last().is_some_and(|chunk| chunk.is_last));
+                    chunks.iter().for_each(|chunk| self.series.closed(chunk));
                     items.extend(chunks.into_iter().map(Item::Chunk));
                 }
             }

@@ -15,6 +15,7 @@ pub mod sink_flow;
 pub mod sink_meter;
 pub mod source_choice;
 pub mod source_flow;
+pub mod source_series;
 pub mod source_start;
 pub mod split;
 pub mod status;

@@ -18,6 +18,7 @@ use crate::core::job_state::ErrorReport;
 use crate::flow::byte_channel::ByteReceiver;
 use crate::flow::error::FlowError;
 use crate::flow::inbox::{Inbox, Piece};
+use crate::flow::source_series::SenderSeries;
 use crate::flow::status::{Durable, SentTotals};
 use crate::transport::rate_limit::{RateLimit, Turn};
 use crate::transport::stream::{FrameReceiver, FrameSender};
@@ -67,6 +68,8 @@ impl Outgoing {
 /// What a sender needs.
 #[derive(Debug)]
 pub struct SenderArgs {
+    /// Its task, for the metrics.
+    pub task: String,
     /// What is to be sent.
     pub items: ByteReceiver<Outgoing>,
     /// To the sink.
@@ -89,6 +92,7 @@ pub struct SenderArgs {
 /// not committed is asked for again).
 pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowError> {
     let SenderArgs {
+        task,
         items,
         frames,
         mut acks,
@@ -109,6 +113,7 @@ pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowEr
         encoder: BatchEncoder::default(),
         rates: rates.clone(),
         totals,
+        series: SenderSeries::of(&task),
     };
     tokio::select! {
         sent = sender.send_all(inbox) => sent,
@@ -150,6 +155,7 @@ struct Sender {
     encoder: BatchEncoder,
     rates: Vec<RateLimit>,
     totals: watch::Sender<SentTotals>,
+    series: SenderSeries,
 }
 
 impl Sender {
@@ -202,6 +208,7 @@ impl Sender {
         drop(turns);
         self.sent += bytes;
         let (raw, in_flight) = (self.encoder.raw_bytes() as u64, self.in_flight());
+        self.series.sent(raw, bytes);
         self.totals.send_modify(|totals| {
             totals.batches += 1;
             totals.items += items.len() as u64;

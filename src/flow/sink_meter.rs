@@ -20,7 +20,7 @@ use crate::core::progress::Progress;
 use crate::core::recent_rate::RecentRate;
 use crate::core::shape::TableName;
 use crate::flow::status::Durable;
-use crate::telemetry::metrics::{APPLIER_LAG, APPLIER_ROWS, APPLIER_TRANSACTIONS, GaugeGuard, RECEIVER_BYTES};
+use crate::telemetry::metrics::{APPLIER_GROUPS, APPLIER_LAG, APPLIER_ROWS, APPLIER_TRANSACTIONS, GaugeGuard, RECEIVER_BYTES};
 
 /// How often the status is published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -259,6 +259,7 @@ pub struct Committed<'a> {
 struct Series {
     bytes: metrics::Counter,
     transactions: metrics::Counter,
+    groups: metrics::Counter,
     rows: metrics::Counter,
     lag: GaugeGuard,
     last: Totals,
@@ -269,6 +270,7 @@ impl Series {
         Self {
             bytes: RECEIVER_BYTES.of(task),
             transactions: APPLIER_TRANSACTIONS.of(task),
+            groups: APPLIER_GROUPS.of(task),
             rows: APPLIER_ROWS.of(task),
             lag: APPLIER_LAG.of(task),
             last: Totals::default(),
@@ -279,6 +281,7 @@ impl Series {
         let totals = status.totals;
         self.bytes.increment(totals.bytes_wire - self.last.bytes_wire);
         self.transactions.increment(totals.transactions - self.last.transactions);
+        self.groups.increment(totals.groups - self.last.groups);
         self.rows.increment(totals.rows - self.last.rows);
         self.lag.set(status.lag_ms.map_or(f64::NAN, |lag_ms| lag_ms as f64 / 1000.0));
         self.last = totals;

@@ -26,6 +26,7 @@ use crate::flow::merge_stage::{MergeStage, MergeView};
 use crate::flow::merger::Merger;
 use crate::flow::prerequisites;
 use crate::flow::sender::{self, Outgoing, SenderArgs};
+use crate::flow::source_series::{CopySeries, ReaderSeries};
 use crate::flow::source_start::{self, Start, shape_id};
 use crate::flow::status::{Durable, SentTotals, SourceStatus};
 use crate::mysql;
@@ -95,7 +96,9 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
     frames.send(&SourceToSink::Accepted { source_uuid: None }).await?;
     let (out, items) = channel(args.budget_bytes / 2, QUEUE_ITEMS);
     let watches = Watches::default();
+    let task = format!("{}/source", args.job.name);
     let sending = SenderArgs {
+        task: task.clone(),
         items,
         frames,
         acks,
@@ -108,6 +111,7 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
     let mut sender = JoinSet::new();
     sender.spawn(sender::run(sending, stop.clone()));
     let feed = Feed {
+        task,
         job: args.job,
         spec: args.spec,
         cluster_id: args.cluster_id,
@@ -181,6 +185,7 @@ async fn publish(watches: &Watches, status: &watch::Sender<SourceStatus>) -> Inf
 
 /// Everything before the sender.
 struct Feed {
+    task: String,
     job: JobId,
     spec: JobSpec,
     cluster_id: ClusterId,
@@ -206,13 +211,14 @@ impl Feed {
         let (events_out, events) = channel(self.budget_bytes, QUEUE_ITEMS);
         let (beats_out, beats) = watch::channel(Beat::default());
         let mut feeders = JoinSet::new();
-        feeders.spawn(pump(reader, events_out));
+        feeders.spawn(pump(reader, ReaderSeries::of(&self.task), events_out));
         feeders.spawn(beat(endpoint.clone(), beats_out));
         let merger = Merger::new(endpoint, &start.shapes, &start.copy, start.passed);
         let tasks = ChunkTasks::new(endpoint.clone(), start.source_uuid, merger.copy());
         let stage = MergeStage {
             merger,
             tasks,
+            series: CopySeries::of(&self.task),
             events,
             beats,
             out: self.out,
@@ -261,9 +267,10 @@ enum Queue {
     Beats { _out: watch::Sender<Beat> },
 }
 
-async fn pump(mut reader: Reader, out: ByteSender<Vec<ReaderEvent>>) -> Ended {
+async fn pump(mut reader: Reader, series: ReaderSeries, out: ByteSender<Vec<ReaderEvent>>) -> Ended {
     let error = loop {
         let (events, end) = some_events(&mut reader).await;
+        series.read(&events);
         let bytes = events.iter().map(event_bytes).sum();
         if let Err(closed) = out.send(events, bytes).await {
             break closed.into();

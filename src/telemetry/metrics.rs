@@ -70,25 +70,53 @@ pub const READER_TRANSACTIONS: CounterSeries = CounterSeries {
     help: "Transactions read from the source's binlog. Counts those the filter empties; leaves out the copy. Pair: peer_applier_transactions_total.",
 };
 
+/// Rows the source task took from the binlog.
+pub const READER_ROWS: CounterSeries = CounterSeries {
+    name: "peer_reader_rows_total",
+    label: "task",
+    help: "Changes of rows in the job's tables read from the binlog, an update as one. Leaves out the copy. Pair: peer_applier_rows_total.",
+};
+
 /// Bytes the source task took from the binlog.
 pub const READER_BYTES: CounterSeries = CounterSeries {
     name: "peer_reader_bytes_total",
     label: "task",
-    help: "Bytes of binlog events read, decompressed. Leaves out the copy. Pair: peer_sender_bytes_total.",
+    help: "Bytes of those rows, decompressed, an update with both images. Leaves out the copy and everything else in the binlog. Pair: peer_sender_raw_bytes_total.",
+};
+
+/// Chunks the source task made for the copy.
+pub const COPY_CHUNKS: CounterSeries = CounterSeries {
+    name: "peer_copy_chunks_total",
+    label: "task",
+    help: "Pieces of the copy handed to the link. Pieces sent again after a restart count again. Pair: peer_copy_rows_total.",
 };
 
 /// Rows the source task read for the copy.
 pub const COPY_ROWS: CounterSeries = CounterSeries {
     name: "peer_copy_rows_total",
     label: "task",
-    help: "Rows read by the copy's SELECTs. Rows read again after a restart count again. Pair: peer_applier_rows_total.",
+    help: "Rows of the copy handed to the link, as they stand after the changes since their SELECT. Rows sent again after a restart count again. Pair: peer_applier_rows_total.",
+};
+
+/// Batches the source task put on the link.
+pub const SENDER_BATCHES: CounterSeries = CounterSeries {
+    name: "peer_sender_batches_total",
+    label: "task",
+    help: "Batches sent. Leaves out the empty ones that keep a slow link alive. Pair: peer_sender_bytes_total.",
+};
+
+/// Bytes the source task put on the link, before compression.
+pub const SENDER_RAW_BYTES: CounterSeries = CounterSeries {
+    name: "peer_sender_raw_bytes_total",
+    label: "task",
+    help: "Bytes of batches sent, before compression. Pair: peer_sender_bytes_total.",
 };
 
 /// Bytes the source task put on the link.
 pub const SENDER_BYTES: CounterSeries = CounterSeries {
     name: "peer_sender_bytes_total",
     label: "task",
-    help: "Bytes of batches sent, after compression, with frame headers; leaves out QUIC and UDP. Pair: peer_receiver_bytes_total.",
+    help: "Bytes of batches sent, after compression; leaves out frame headers, heartbeats, QUIC and UDP. Pair: peer_receiver_bytes_total.",
 };
 
 /// Bytes the sink task took from the link.
@@ -103,6 +131,13 @@ pub const APPLIER_TRANSACTIONS: CounterSeries = CounterSeries {
     name: "peer_applier_transactions_total",
     label: "task",
     help: "Source transactions whose effect is committed on the target. Moves after the COMMIT. Pair: peer_reader_transactions_total.",
+};
+
+/// Target transactions of the sink task.
+pub const APPLIER_GROUPS: CounterSeries = CounterSeries {
+    name: "peer_applier_groups_total",
+    label: "task",
+    help: "Transactions committed on the target: groups of source transactions and pieces of the copy. Pair: peer_applier_transactions_total.",
 };
 
 /// Rows the sink task committed.
@@ -123,30 +158,42 @@ pub const APPLIER_LAG: GaugeSeries = GaugeSeries {
 pub const TASK_RESTARTS: CounterSeries = CounterSeries {
     name: "peer_task_restarts_total",
     label: "reason",
-    help: "Restarts of a task on this peer, by class of the error that ended it. Leaves out moves to another peer.",
+    help: "Restarts of a task on this peer, by class of its newest error. Leaves out moves to another peer.",
 };
 
 /// Peers by standing.
 pub const MEMBERSHIP_PEERS: GaugeSeries = GaugeSeries {
     name: "peer_membership_peers_count",
     label: "state",
-    help: "Peers this peer knows, itself included, by standing (alive, suspect, dead, left, draining). Set on every change of the roster.",
+    help: "Peers this peer knows, itself included, by standing (alive, suspect, dead, left, draining). Counted when /metrics is asked for.",
+};
+
+/// Jobs by state.
+pub const JOB_TABLE_JOBS: GaugeSeries = GaugeSeries {
+    name: "peer_table_jobs_count",
+    label: "state",
+    help: "Jobs of the cluster by what they do, as this peer sees them; purged ones left out. Counted when /metrics is asked for.",
 };
 
 /// All counters.
 pub const COUNTERS: &[CounterSeries] = &[
     READER_TRANSACTIONS,
+    READER_ROWS,
     READER_BYTES,
+    COPY_CHUNKS,
     COPY_ROWS,
+    SENDER_BATCHES,
+    SENDER_RAW_BYTES,
     SENDER_BYTES,
     RECEIVER_BYTES,
     APPLIER_TRANSACTIONS,
+    APPLIER_GROUPS,
     APPLIER_ROWS,
     TASK_RESTARTS,
 ];
 
 /// All gauges.
-pub const GAUGES: &[GaugeSeries] = &[APPLIER_LAG, MEMBERSHIP_PEERS];
+pub const GAUGES: &[GaugeSeries] = &[APPLIER_LAG, MEMBERSHIP_PEERS, JOB_TABLE_JOBS];
 
 /// Another recorder is installed in this process; metrics go there, `/metrics` would stay empty.
 #[derive(Debug, Error)]

@@ -69,6 +69,19 @@ pub enum JobPhase {
 }
 
 impl JobPhase {
+    /// Every state, in the order of a job's life.
+    pub const ALL: [Self; 9] = [
+        Self::Unplaced,
+        Self::Starting,
+        Self::Copying,
+        Self::Streaming,
+        Self::Paused,
+        Self::Stopped,
+        Self::Held,
+        Self::Failed,
+        Self::Done,
+    ];
+
     /// The word, as JSON has it.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -87,6 +87,9 @@ pub enum MemberStanding {
 }
 
 impl MemberStanding {
+    /// Every standing.
+    pub const ALL: [Self; 5] = [Self::Alive, Self::Suspect, Self::Dead, Self::Left, Self::Draining];
+
     /// Draining shows only on a peer that is alive: what a silent one meant to do no longer matters.
     #[must_use]
     pub fn of(member: &Member) -> Self {
