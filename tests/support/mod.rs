@@ -4,7 +4,7 @@
 //! sets); each test gets schemas of its own. Everything started here ends with the test process, also after a panic or a
 //! kill, because a guard process waits for the other end of a pipe to close.
 
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod compare;
 pub mod copy_bed;
