@@ -130,19 +130,10 @@ impl Target {
         });
         let copy_rows: Vec<CopyRow> = copy_rows.collect::<Result<_, Error>>()?;
         let seq = self.progress.seq.next();
-        let mut inside: Vec<String> = Vec::new();
-        inside.extend(
-            shapes
-                .iter()
-                .enumerate()
-                .map(|(at, shape)| shape_statement(&self.meta, &self.job, at, seq, shape)),
-        );
-        inside.extend(
-            copy_rows
-                .iter()
-                .enumerate()
-                .map(|(at, row)| copy_statement(&self.meta, &self.job, at, row)),
-        );
+        let of_shape = |(at, shape)| shape_statement(&self.meta, &self.job, at, seq, shape);
+        let of_copy = |(at, row)| copy_statement(&self.meta, &self.job, at, row);
+        let mut inside: Vec<String> = shapes.iter().enumerate().map(of_shape).collect();
+        inside.extend(copy_rows.iter().enumerate().map(of_copy));
         let next = Progress {
             seq,
             executed: executed.clone(),
