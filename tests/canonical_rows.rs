@@ -2,6 +2,11 @@
 
 mod support;
 
+use peer::core::key::{KeyOrder, compare, key_of};
+use peer::core::row::RowLayout;
+use peer::mysql::session::Session;
+use peer::mysql::source::chunk_reader::{Range, ReadOutcome};
+use peer::mysql::source::inspect;
 use support::copy_bed::CopyBed;
 
 /// Inserts rows, reads them from the stream (the table is told to be copied already) and by a chunk.
@@ -127,6 +132,144 @@ async fn a_generated_invisible_primary_key_is_a_key() {
     let names: Vec<_> = shapes[0].columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["my_row_id", "a"]);
     assert_eq!(shapes[0].key.as_ref().map(|key| key.columns.clone()), Some(vec![0]));
+}
+
+#[tokio::test]
+async fn a_definition_is_written_the_same_way_whatever_the_mode_of_the_server() {
+    let bed = CopyBed::new("ansi", "id INT PRIMARY KEY, v TIMESTAMP NULL", &[]).await;
+    let mut session = Session::connect(&bed.source).await.expect("connects");
+    session
+        .execute("SET SESSION sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES', sql_quote_show_create = OFF")
+        .await
+        .expect("sets");
+    let shapes = inspect::shapes(&mut session, std::slice::from_ref(&bed.shape.name)).await;
+    assert_eq!(shapes.expect("a shape")[0].create_sql, bed.shape.create_sql);
+}
+
+/// The values of a key column come in the order of its index; Rust must find each below the next.
+async fn orders_agree(kind: &str, values: &[&str]) {
+    let mut bed = CopyBed::new("order", &format!("k {kind} PRIMARY KEY, v INT"), &[]).await;
+    bed.write("SET sql_mode = ''").await;
+    for value in values {
+        bed.write(&format!("INSERT INTO {{t}} VALUES ({value}, 0)")).await;
+    }
+    assert_eq!(KeyOrder::of(&bed.shape), KeyOrder::Rust, "{kind}");
+    let range = Range { low: None, high: None };
+    let outcome = bed.chunks.read(&bed.shape, &range, 1 << 20).await.expect("reads");
+    let ReadOutcome::Rows(read) = outcome else {
+        panic!("expected rows, found {outcome:?}")
+    };
+    let layout = RowLayout::new(&bed.shape);
+    let keys: Vec<_> = read
+        .rows
+        .iter()
+        .map(|row| key_of(&bed.shape, &layout, row).expect("fits").expect("keyed"))
+        .collect();
+    assert_eq!(keys.len(), values.len(), "{kind}");
+    for pair in keys.windows(2) {
+        assert!(compare(&bed.shape, &pair[0], &pair[1]).is_lt(), "{kind}: {pair:?}");
+    }
+}
+
+#[tokio::test]
+async fn rust_orders_numbers_as_the_server_does() {
+    orders_agree("TINYINT", &["-128", "-1", "0", "1", "127"]).await;
+    orders_agree("MEDIUMINT", &["-8388608", "-256", "-1", "0", "255", "256", "8388607"]).await;
+    orders_agree("MEDIUMINT UNSIGNED", &["0", "255", "256", "65536", "16777215"]).await;
+    orders_agree("BIGINT", &["-9223372036854775808", "-257", "0", "256", "9223372036854775807"]).await;
+    orders_agree(
+        "BIGINT UNSIGNED",
+        &["0", "256", "9223372036854775808", "18446744073709551615"],
+    )
+    .await;
+    orders_agree(
+        "DECIMAL(20,10)",
+        &[
+            "-9999999999.9",
+            "-10.5",
+            "-10",
+            "-1.0000000001",
+            "-1",
+            "-0.0000000001",
+            "0",
+            "0.0000000001",
+            "0.5",
+            "9",
+            "10",
+            "1000000000",
+        ],
+    )
+    .await;
+    orders_agree("DECIMAL(3,3)", &["-0.999", "-0.001", "0", "0.001", "0.01", "0.999"]).await;
+    orders_agree("BIT(1)", &["0", "1"]).await;
+    orders_agree("BIT(64)", &["0", "1", "256", "9223372036854775808", "18446744073709551615"]).await;
+    orders_agree("YEAR", &["0", "1901", "1999", "2000", "2155"]).await;
+}
+
+#[tokio::test]
+async fn rust_orders_moments_and_bytes_as_the_server_does() {
+    for fsp in [0, 2, 4, 6] {
+        let times = [
+            "'-838:59:59'",
+            "'-01:00:00'",
+            "'-00:00:02'",
+            "'-00:00:01'",
+            "'00:00:00'",
+            "'00:00:01'",
+            "'838:59:59'",
+        ];
+        let parts = [
+            "'-00:00:01.99'",
+            "'-00:00:01.5'",
+            "'-00:00:01.01'",
+            "'-00:00:00.01'",
+            "'00:00:00.01'",
+            "'00:00:00.99'",
+        ];
+        let values = if fsp == 0 {
+            times.to_vec()
+        } else {
+            [&times[..], &parts[..]].concat()
+        };
+        orders_agree(&format!("TIME({fsp})"), &values).await;
+        let mut moments = vec![
+            "'0000-00-00'",
+            "'1000-01-01'",
+            "'2020-00-00'",
+            "'2020-01-01'",
+            "'9999-12-31 23:59:59'",
+        ];
+        let mut stamps = vec![
+            "'0000-00-00'",
+            "'1970-01-02'",
+            "'2001-09-09 01:46:40'",
+            "'2038-01-19 00:00:00'",
+        ];
+        if fsp > 0 {
+            moments.extend(["'2020-01-01 00:00:00.01'", "'2020-01-01 00:00:00.99'"]);
+            stamps.extend(["'2001-09-09 01:46:40.01'", "'2001-09-09 01:46:40.99'"]);
+        }
+        orders_agree(&format!("DATETIME({fsp})"), &moments).await;
+        orders_agree(&format!("TIMESTAMP({fsp})"), &stamps).await;
+    }
+    orders_agree(
+        "DATE",
+        &[
+            "'0000-00-00'",
+            "'0001-01-01'",
+            "'2020-00-00'",
+            "'2020-01-31'",
+            "'2020-02-01'",
+            "'9999-12-31'",
+        ],
+    )
+    .await;
+    orders_agree(
+        "BINARY(4)",
+        &["x''", "x'00000001'", "x'01'", "x'0100FF'", "x'FF'", "x'FFFFFFFF'"],
+    )
+    .await;
+    orders_agree("VARBINARY(4)", &["x''", "x'00'", "x'0000'", "x'01'", "x'0100'", "x'FF'"]).await;
 }
 
 #[tokio::test]

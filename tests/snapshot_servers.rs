@@ -66,6 +66,7 @@ async fn steps_that_need_a_server_of_their_own() {
     a_held_commit_that_was_dropped_before_the_chunk_opened_is_waited_for(server).await;
     a_held_commit_between_view_and_high_mark_is_folded(server).await;
     a_held_commit_of_a_keyless_table_between_view_and_mark_makes_the_chunk_stale(server).await;
+    a_chunk_whose_mark_is_in_a_new_binlog_file_closes(server).await;
     cascades_that_are_not_logged_are_refused(server).await;
 }
 
@@ -124,6 +125,18 @@ async fn a_held_commit_of_a_keyless_table_between_view_and_mark_makes_the_chunk_
     bed.follow().await;
     assert!(bed.is_stale(), "an event before the mark is not in the rows");
     release(server, &mut held).await;
+    bed.finish().await;
+}
+
+/// The mark is the head of a file in which nothing follows: only a heartbeat can reach it.
+async fn a_chunk_whose_mark_is_in_a_new_binlog_file_closes(server: Server) {
+    let mut bed = CopyBed::on(server, "rotated", KEYED, &[ROWS]).await;
+    bed.open(2).await;
+    bed.read_around(&["UPDATE {t} SET v = 7 WHERE id = 10", "FLUSH BINARY LOGS"])
+        .await;
+    bed.follow().await;
+    assert!(bed.close(), "the stream is at the mark");
+    bed.write("UPDATE {t} SET v = 8").await;
     bed.finish().await;
 }
 

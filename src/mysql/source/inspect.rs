@@ -12,6 +12,8 @@ use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 
+/// SHOW CREATE TABLE leaves out engine and character set in some modes of a server, and quotes as it is told.
+const PLAIN_DEFINITIONS: &str = "SET SESSION sql_mode = '', sql_quote_show_create = ON";
 /// Makes generated invisible primary keys appear like any other column; else their tables would look keyless (facts F11).
 const SHOW_HIDDEN_KEYS: &str = "SET SESSION show_gipk_in_create_table_and_information_schema = ON";
 /// Row estimates as the engine has them now, not as they were up to a day ago.
@@ -24,6 +26,7 @@ const UNKNOWN_VARIABLE: u16 = 1193;
 /// # Errors
 /// `Unsuitable` names the first table that is missing, not InnoDB, or has a column of an unknown type.
 pub async fn shapes(session: &mut Session, names: &[TableName]) -> Result<Vec<TableShape>, Error> {
+    session.execute(PLAIN_DEFINITIONS).await?;
     set_if_known(session, SHOW_HIDDEN_KEYS).await?;
     let mut shapes = Vec::with_capacity(names.len());
     for name in names {
