@@ -176,3 +176,17 @@ pub struct CopyRow {
     /// The whole table is on the target.
     pub is_done: bool,
 }
+
+impl CopyRow {
+    /// A table of which nothing is copied yet.
+    #[must_use]
+    pub fn begun(table: TableName, rows_estimate: Option<u64>) -> Self {
+        Self {
+            table,
+            cursor: None,
+            rows: 0,
+            rows_estimate,
+            is_done: false,
+        }
+    }
+}

@@ -120,13 +120,7 @@ impl Target {
         let copy_rows = copy.iter().map(|plan| {
             let shape = shapes.get(plan.shape.0 as usize);
             let shape = shape.ok_or_else(|| unknown_shape(plan.shape))?;
-            Ok(CopyRow {
-                table: shape.name.clone(),
-                cursor: None,
-                rows: 0,
-                rows_estimate: plan.rows_estimate,
-                is_done: false,
-            })
+            Ok(CopyRow::begun(shape.name.clone(), plan.rows_estimate))
         });
         let copy_rows: Vec<CopyRow> = copy_rows.collect::<Result<_, Error>>()?;
         let seq = self.progress.seq.next();
