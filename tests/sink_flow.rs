@@ -21,12 +21,12 @@ use peer::core::row::RowLayout;
 use peer::core::shape::{Column, ColumnKind, RowKey, ShapeId, TableName, TableShape};
 use peer::flow::error::FlowError;
 use peer::flow::sink_flow::{self, SinkArgs, SinkEvent, SourcePeer};
-use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming};
+use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming, IncomingStream};
 use peer::transport::key::ClusterKey;
 use peer::transport::stream::Stream;
 use peer::wire::batch::{BatchEncoder, encode_batch};
 use peer::wire::frame::{DATA, Frame};
-use peer::wire::message::{SourceToSink, Subscribe};
+use peer::wire::message::{Request, Response, SourceToSink, StreamKind, Subscribe};
 use support::servers::{Server, servers};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -109,13 +109,26 @@ impl Bench {
         }
     }
 
-    /// The next subscription.
-    async fn subscribed(&mut self) -> Source {
+    /// The next stream to the source's peer.
+    async fn incoming(&mut self) -> IncomingStream {
         let incoming = tokio::select! {
             incoming = timeout(SOON, self.sources.recv()) => incoming.expect("a stream in time"),
             ended = &mut self.flow => panic!("the flow ended: {ended:?}"),
+        };
+        incoming.expect("an endpoint")
+    }
+
+    /// The next subscription; before a new job's first one the peer is asked about the source.
+    async fn subscribed(&mut self) -> Source {
+        let mut incoming = self.incoming().await;
+        if incoming.kind == StreamKind::Control {
+            let answer = Response::Examined {
+                report_json: "null".into(),
+            };
+            incoming.stream.recv::<Request>().await.expect("a question");
+            incoming.stream.send(&answer).await.expect("answered");
+            incoming = self.incoming().await;
         }
-        .expect("an endpoint");
         let mut stream = incoming.stream;
         let subscribe: Subscribe = timeout(SOON, stream.recv()).await.expect("in time").expect("a subscription");
         let progress = serde_json::from_str(&subscribe.progress_json).expect("progress");

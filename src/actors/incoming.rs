@@ -23,6 +23,7 @@ use crate::core::ids::{JobId, NodeId};
 use crate::core::job_spec::JobSpec;
 use crate::core::member::find;
 use crate::core::progress::Progress;
+use crate::flow::prerequisites;
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
 use crate::gossip::table_sync;
@@ -165,6 +166,16 @@ async fn answer(request: Request, doors: &Doors) -> Response {
         Request::Version => Response::Version {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
+        Request::ExamineSource { spec_json } => {
+            let examined = async {
+                let spec = serde_json::from_str(&spec_json).ok()?;
+                let error = prerequisites::examine_source(&spec).await.err()?;
+                Some(error.report(doors.me.clock.wall_text()))
+            };
+            Response::Examined {
+                report_json: serde_json::to_string(&examined.await).expect("a report has only text"),
+            }
+        }
         Request::Status { job } => {
             let report: Option<TaskReport> = local_report(&doors.tasks, &job).await;
             match report.as_ref().map(serde_json::to_string) {

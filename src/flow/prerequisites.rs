@@ -1,14 +1,77 @@
 //! Refuses a job that its databases cannot carry, with every fault that can be seen at once and before anything is written.
 //!
-//! `source_start` asks it on the source side before a job without progress begins, `sink_flow` on the target side before it
-//! takes the target over. What is checked stands in `mysql::preflight`; here is only what follows from it.
+//! `sink_flow` asks it before it takes the target over; the peer that would run the source answers for its side
+//! (`actors::incoming`), and looks again when it begins. What is checked stands in `mysql::preflight`; here is only what
+//! follows from it.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::core::disposition::Disposition;
 use crate::core::finding::{Finding, Severity, faults};
 use crate::core::job_spec::JobSpec;
+use crate::core::job_state::ErrorReport;
 use crate::flow::error::FlowError;
+use crate::flow::sink_flow::{SinkArgs, SourcePeer};
 use crate::mysql::error::Error;
 use crate::mysql::preflight;
 use crate::mysql::session::Session;
+use crate::mysql::target::purge::read_fence;
+use crate::wire::message::{Request, Response, StreamKind};
+
+/// How long the source's peer may take to look at its side. Guess: some hundred tables, one query after the other.
+const EXAMINE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Refuses a job on either side. The source of a job that the target does not know is looked at first of all: what is
+/// refused leaves nothing on the target, not even peer's own schema.
+///
+/// # Errors
+/// `Refused` with all faults of the target, or what the source's peer reported.
+pub async fn of_new_job(args: &SinkArgs) -> Result<(), FlowError> {
+    target(&args.spec).await?;
+    if read_fence(&args.spec.sink, &args.job).await?.is_some() {
+        return Ok(());
+    }
+    let Ok(peer) = (args.choose_source)(&[]) else {
+        return Ok(());
+    };
+    let reported = timeout(EXAMINE_LIMIT, ask(args, &peer)).await;
+    match reported {
+        Ok(Ok(Some(report))) if report.class == Disposition::Fatal => Err(FlowError::Reported {
+            peer: peer.id,
+            report: Box::new(report),
+        }),
+        // Whatever else is wrong shows when the source is subscribed to, and is tried again there.
+        other => {
+            debug!(job = %args.job, peer = %peer.name, ?other, "source was looked at");
+            Ok(())
+        }
+    }
+}
+
+async fn ask(args: &SinkArgs, peer: &SourcePeer) -> Result<Option<ErrorReport>, FlowError> {
+    let spec_json = serde_json::to_string(&args.spec).expect("a spec has only text keys");
+    let mut stream = args.endpoint.open(peer.addr, StreamKind::Control).await?;
+    stream.send(&Request::ExamineSource { spec_json }).await?;
+    Ok(match stream.recv::<Response>().await? {
+        Response::Examined { report_json } => serde_json::from_str(&report_json).unwrap_or_default(),
+        // A build that does not know the question.
+        _ => None,
+    })
+}
+
+/// Looks at the source of a job without progress, from a peer that may run it.
+///
+/// # Errors
+/// As `source`, and when the database cannot be reached from here.
+pub async fn examine_source(spec: &JobSpec) -> Result<(), FlowError> {
+    let mut session = Session::connect(&spec.source.endpoint).await?;
+    let examined = source(&mut session, spec).await;
+    session.close().await;
+    examined
+}
 
 /// Refuses a source from which a copy or a stream would be wrong or impossible.
 ///
@@ -19,10 +82,7 @@ pub async fn source(session: &mut Session, spec: &JobSpec) -> Result<(), FlowErr
 }
 
 /// Refuses a target that cannot take the job.
-///
-/// # Errors
-/// `Refused` with all faults; an error of the database when it cannot be asked.
-pub async fn target(spec: &JobSpec) -> Result<(), FlowError> {
+async fn target(spec: &JobSpec) -> Result<(), FlowError> {
     let mut session = Session::connect(&spec.sink.endpoint).await?;
     let findings = preflight::examine_target(&mut session, spec).await;
     session.close().await;

@@ -150,7 +150,10 @@ async fn time_out(stop: &CancellationToken) {
 
 /// Owns the target once it has all that the job needs.
 async fn prepared(args: &SinkArgs, meter: &Arc<SinkMeter>, stop: &CancellationToken) -> Result<(), FlowError> {
-    prerequisites::target(&args.spec).await?;
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        checked = prerequisites::of_new_job(args) => checked?,
+    }
     match own(args, meter, stop).await {
         Err(error) => Err(prerequisites::with_missing_rights(error, &args.spec).await),
         ended => ended,

@@ -192,6 +192,11 @@ pub enum Request {
     },
     /// Which build is it?
     Version,
+    /// Can a job without progress begin at its source, as seen from there? Changes nothing.
+    ExamineSource {
+        /// The job's spec as JSON.
+        spec_json: String,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -213,6 +218,11 @@ pub enum Response {
     Refused {
         /// A `core::fault::Fault` as JSON.
         fault_json: String,
+    },
+    /// To `ExamineSource`.
+    Examined {
+        /// Why not, as a `core::job_state::ErrorReport` in JSON; `null`: nothing is known against it.
+        report_json: String,
     },
 }
 
