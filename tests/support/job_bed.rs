@@ -12,7 +12,7 @@ use super::guard;
 use super::job::JobFile;
 use super::peers::{TestCluster, TestPeer};
 use super::schema::TestSchema;
-use super::servers::{Server, servers};
+use super::servers::{self, Server, servers};
 use super::wait::until;
 
 /// A lock on a table; goes when dropped.
@@ -33,6 +33,7 @@ pub struct JobBed {
     pub cluster: TestCluster,
     pub schema: TestSchema,
     pub job: JobFile,
+    pub source: Server,
     pub runtime: Runtime,
     tables: Vec<&'static str>,
 }
@@ -40,6 +41,15 @@ pub struct JobBed {
 impl JobBed {
     /// A cluster without peers and a schema with `tables`, all `(id INT PRIMARY KEY, v TEXT)`.
     pub fn new(word: &str, tables: &[&'static str]) -> Self {
+        Self::from_source(word, tables, servers().source)
+    }
+
+    /// The same with a source server of its own, for what would disturb other tests.
+    pub fn with_own_source(word: &str, tables: &[&'static str]) -> Self {
+        Self::from_source(word, tables, servers::start(word, &[]))
+    }
+
+    fn from_source(word: &str, tables: &[&'static str], source: Server) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let schema = runtime.block_on(TestSchema::new(word));
         let job = JobFile {
@@ -51,9 +61,11 @@ impl JobBed {
             cluster: TestCluster::new(word),
             schema,
             job,
+            source,
             runtime,
             tables: tables.to_vec(),
         };
+        bed.on_source(&["CREATE DATABASE IF NOT EXISTS {}"]);
         for table in tables {
             bed.on_source(&[&format!("CREATE TABLE {{}}.{table} (id INT PRIMARY KEY, v TEXT)")]);
         }
@@ -71,7 +83,7 @@ impl JobBed {
 
     /// Runs statements; `{}` in them is the schema.
     pub fn on_source(&self, statements: &[&str]) {
-        self.run(&servers().source, statements);
+        self.run(&self.source, statements);
     }
 
     pub fn on_target(&self, statements: &[&str]) {
@@ -96,7 +108,7 @@ impl JobBed {
     /// One text from the source.
     pub fn source_text(&self, sql: &str) -> String {
         let asking = async {
-            let mut conn = servers().source.conn().await;
+            let mut conn = self.source.conn().await;
             let found = conn.query_first(sql).await.expect(sql);
             conn.disconnect().await.expect("disconnects");
             found.expect(sql)
@@ -125,7 +137,9 @@ impl JobBed {
 
     fn file_of(&self, tables: &[&str]) -> String {
         let path = guard::folder().join(format!("{}-{}.toml", self.schema.base, self.job.name));
-        std::fs::write(&path, self.job.text(&self.schema, tables)).expect("job file");
+        let port = |server: &Server| format!("port = {}\n", server.port);
+        let text = self.job.text(&self.schema, tables);
+        std::fs::write(&path, text.replace(&port(&servers().source), &port(&self.source))).expect("job file");
         path.display().to_string()
     }
 
@@ -181,7 +195,7 @@ impl JobBed {
         let start = std::time::Instant::now();
         for table in &self.tables {
             loop {
-                let (source, target) = (&servers().source, &servers().target);
+                let (source, target) = (&self.source, &servers().target);
                 let found = self.runtime.block_on(difference(source, target, &self.schema.base, table));
                 let Some(difference) = found else { break };
                 assert!(start.elapsed() < limit, "after {limit:?}: {difference}\n{:#}", self.status());
