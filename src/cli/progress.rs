@@ -13,6 +13,8 @@ use crate::admin::views::{CopyView, JobPhase, StatusView, TableView};
 
 /// Bars of tables at a time; more do not fit a screen.
 const TABLE_BARS_MAX: usize = 10;
+/// Letters of a table's name; with bar and rows it makes 80 columns.
+const NAME_CHARS_MAX: usize = 32;
 /// Between two lines when nobody watches live.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -76,7 +78,9 @@ pub struct Bars {
 impl Bars {
     fn new() -> Self {
         let all = MultiProgress::new();
-        let total = all.add(ProgressBar::new_spinner());
+        // Cut to the terminal: a reason may be long, and what wraps cannot be drawn over.
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is valid");
+        let total = all.add(ProgressBar::new_spinner().with_style(style));
         total.enable_steady_tick(Duration::from_millis(100));
         Self {
             all,
@@ -109,7 +113,8 @@ impl Bars {
                 .tables
                 .entry(name.clone())
                 .or_insert_with(|| self.all.add(table_bar(&name)));
-            // Without an estimate the bar shows rows and rate only; an estimate that was too low grows with the rows.
+            bar.set_message(rows_of(table));
+            // Without an estimate the bar stays empty; an estimate that was too low grows with the rows.
             match table.rows_estimate {
                 Some(estimate) => bar.set_length(estimate.max(table.rows)),
                 None => bar.unset_length(),
@@ -119,11 +124,31 @@ impl Bars {
     }
 }
 
+/// Fits 80 columns. The time left is told once, for the whole copy: tables share the work, so one of a table alone is a guess
+/// that contradicts it.
 fn table_bar(name: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("  {prefix:<24!} [{bar:20}] {human_pos}/{human_len} rows, {per_sec}, {eta} left")
+    let style = ProgressStyle::with_template("  {prefix:<32} [{bar:16}] {wide_msg}")
         .expect("the template is valid")
         .progress_chars("=> ");
-    ProgressBar::new(0).with_style(style).with_prefix(name.to_owned())
+    ProgressBar::new(0).with_style(style).with_prefix(shortened(name))
+}
+
+fn shortened(name: &str) -> String {
+    if name.chars().count() <= NAME_CHARS_MAX {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().take(NAME_CHARS_MAX - 1).collect();
+    format!("{kept}…")
+}
+
+fn rows_of(table: &TableView) -> String {
+    let rows = render::count(table.rows);
+    // Once the rows are past it the estimate was wrong, and says nothing.
+    let estimate = table.rows_estimate.filter(|estimate| *estimate >= table.rows);
+    estimate.map_or_else(
+        || format!("{rows} rows"),
+        |n| format!("{rows} of about {} rows", render::count(n)),
+    )
 }
 
 /// Lines in a log: when the state changes, and each 5 s.
@@ -204,6 +229,15 @@ mod tests {
             summary(&copying()),
             "orders: copying, 0 of 2 tables, 100 of about 400 rows, about 1.5 s left"
         );
+    }
+
+    #[test]
+    fn a_bar_tells_rows_of_the_estimate_as_long_as_that_can_be_right() {
+        let mut table = copying().copy.tables_detail[0].clone();
+        assert_eq!(rows_of(&table), "60 of about 200 rows");
+        table.rows = 201;
+        assert_eq!(rows_of(&table), "201 rows");
+        assert_eq!(shortened(&"n".repeat(40)).chars().count(), NAME_CHARS_MAX);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 /// Span of the rate: long enough to be readable, short enough to follow (guess).
 const SPAN: Duration = Duration::from_secs(5);
-/// Less than this tells nothing: a chunk of the copy comes at once and then none for a while (guess).
-const SPAN_MIN: Duration = Duration::from_secs(1);
+/// Less than this tells nothing: a copy begins with small chunks, each comes at once and then none for a while. At 1 s the
+/// first time left of a copy of 20 s was 4 min (measured 2026-11-21, 300k rows).
+const SPAN_MIN: Duration = Duration::from_secs(2);
 /// Closer points are one. Bounds the list to 50 points of the span and two around it.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -72,13 +73,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_less_than_a_second_is_unknown() {
+    fn a_rate_of_less_than_two_seconds_is_unknown() {
         let mut rate = RecentRate::default();
         assert_eq!(rate.per_s(), None);
         rate.note(Duration::from_secs(1), 5);
-        rate.note(Duration::from_millis(1900), 5000);
+        rate.note(Duration::from_millis(2900), 5000);
         assert_eq!(rate.per_s(), None);
-        rate.note(Duration::from_secs(2), 5005);
+        rate.note(Duration::from_secs(3), 10_005);
         assert_eq!(rate.per_s(), Some(5000.0));
     }
 
