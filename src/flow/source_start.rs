@@ -100,13 +100,7 @@ async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
 async fn copy_rows(session: &mut Session, shapes: &[TableShape]) -> Result<Vec<CopyRow>, Error> {
     let names: Vec<TableName> = shapes.iter().map(|shape| shape.name.clone()).collect();
     let estimates = inspect::row_estimates(session, &names).await?;
-    let row = |(table, rows_estimate)| CopyRow {
-        table,
-        cursor: None,
-        rows: 0,
-        rows_estimate,
-        is_done: false,
-    };
+    let row = |(table, rows_estimate)| CopyRow::begun(table, rows_estimate);
     Ok(names.into_iter().zip(estimates).map(row).collect())
 }
 
