@@ -113,13 +113,13 @@ impl Bars {
                 .tables
                 .entry(name.clone())
                 .or_insert_with(|| self.all.add(table_bar(&name)));
-            bar.set_message(rows_of(table));
             // Without an estimate the bar stays empty; an estimate that was too low grows with the rows.
             match table.rows_estimate {
                 Some(estimate) => bar.set_length(estimate.max(table.rows)),
                 None => bar.unset_length(),
             }
             bar.set_position(table.rows);
+            bar.set_message(rows_of(table));
         }
     }
 }
@@ -130,7 +130,8 @@ fn table_bar(name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("  {prefix:<32} [{bar:16}] {wide_msg}")
         .expect("the template is valid")
         .progress_chars("=> ");
-    ProgressBar::new(0).with_style(style).with_prefix(shortened(name))
+    // A length of 0 would flash as a full bar.
+    ProgressBar::no_length().with_style(style).with_prefix(shortened(name))
 }
 
 fn shortened(name: &str) -> String {
@@ -190,6 +191,7 @@ fn copied(copy: &CopyView) -> String {
         .unwrap_or_default();
     let left = copy
         .eta_ms
+        .filter(|_| done < tables)
         .map(|ms| format!(", about {} left", render::duration_ms(ms)))
         .unwrap_or_default();
     format!(", {done} of {tables} tables, {}{of} rows{left}", render::count(rows))
