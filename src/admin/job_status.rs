@@ -70,7 +70,7 @@ fn placement(seen: &Seen<'_>, word: &str, task: Task) -> Vec<PlacementView> {
             peer: verdict.name,
             verdict: verdict.verdict.word().to_owned(),
             rule: (!verdict.rule.is_empty()).then_some(verdict.rule),
-            score: is_candidate.then_some(verdict.score as f64),
+            score: is_candidate.then_some(verdict.score as f64 / u64::MAX as f64),
         }
     };
     ranking.verdicts.into_iter().map(line).collect()

@@ -3,6 +3,7 @@
 //! Made by every file of the folder, printed by `run` once: as text on stderr, with `--json` as JSON on stdout.
 
 use crate::admin::refusal::{ErrorBody, Refusal};
+use crate::cli::out;
 use crate::core::fault::{Fault, Faults};
 
 /// Refused or failed.
@@ -53,7 +54,7 @@ impl Failure {
             let body = ErrorBody {
                 error: self.faults.clone(),
             };
-            println!("{}", serde_json::to_string(&body).expect("strings always serialize"));
+            out::line(&serde_json::to_string(&body).expect("strings always serialize"));
         } else {
             eprintln!("{}", self.faults);
         }

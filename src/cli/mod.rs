@@ -4,6 +4,7 @@ pub mod args;
 pub mod client;
 pub mod failure;
 pub mod help;
+pub mod out;
 pub mod progress;
 pub mod run;
 pub mod shell;

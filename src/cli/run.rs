@@ -18,6 +18,7 @@ use crate::admin::views::{ChangeView, StatusView, SubmitView, VersionView};
 use crate::cli::args::{Cli, CliCommand, SubmitFlags};
 use crate::cli::client::{Answered, Client};
 use crate::cli::failure::{EXIT_FAILED, Failure};
+use crate::cli::out;
 use crate::cli::{help, shell, watch};
 use crate::node::{self, Mode, NodeOptions};
 use crate::transport::key::{ClusterKey, KeyError};
@@ -74,7 +75,9 @@ fn command(cli: &Cli) -> Result<(), Failure> {
             Ok(())
         }
         CliCommand::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "peer", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "peer", &mut text);
+            out::put(&String::from_utf8_lossy(&text));
             Ok(())
         }
         CliCommand::Help { command } => help_on(command.as_deref()),
@@ -104,9 +107,9 @@ impl Asker {
     /// JSON goes out as it came: a newer peer's fields are kept.
     fn print<T>(&self, answered: Answered<T>, wrap: impl FnOnce(T) -> Answer) {
         if self.is_json {
-            println!("{}", answered.text.trim_end());
+            out::line(answered.text.trim_end());
         } else {
-            print!("{}", render::answer(&wrap(answered.view), render::WIDTH_DEFAULT));
+            out::put(&render::answer(&wrap(answered.view), render::WIDTH_DEFAULT));
         }
     }
 }
@@ -192,14 +195,14 @@ fn asks_yes(question: &str) -> Result<bool, Failure> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-fn keygen(out: &Path, is_json: bool) -> Result<(), Failure> {
+fn keygen(path: &Path, is_json: bool) -> Result<(), Failure> {
     let fault = |error: KeyError| Failure::new(EXIT_FAILED, error.fault());
     let key = ClusterKey::generate().map_err(fault)?;
-    key.save(out).map_err(fault)?;
+    key.save(path).map_err(fault)?;
     if is_json {
-        println!("{}", serde_json::json!({ "key_file": out, "cluster_id": key.cluster_id() }));
+        out::line(&serde_json::json!({ "key_file": path, "cluster_id": key.cluster_id() }).to_string());
     } else {
-        println!("{}", out.display());
+        out::line(&path.display().to_string());
         eprintln!("copy it to every peer of the cluster; whoever has it can join and read everything");
     }
     Ok(())
@@ -207,15 +210,15 @@ fn keygen(out: &Path, is_json: bool) -> Result<(), Failure> {
 
 fn version_of(view: VersionView, is_json: bool) {
     if is_json {
-        println!("{}", serde_json::to_string(&view).expect("strings always serialize"));
+        out::line(&serde_json::to_string(&view).expect("strings always serialize"));
     } else {
-        println!("peer {}", view.version);
+        out::line(&format!("peer {}", view.version));
     }
 }
 
 fn help_on(command: Option<&str>) -> Result<(), Failure> {
     let Some(name) = command else {
-        print!("{}", help::HELP);
+        out::put(help::HELP);
         return Ok(());
     };
     let mut root = Cli::command();
@@ -226,7 +229,7 @@ fn help_on(command: Option<&str>) -> Result<(), Failure> {
         .ok_or_else(|| other(&[name.to_owned()]))?
         .to_string();
     text.push('\n');
-    print!("{text}");
+    out::put(&text.to_string());
     Ok(())
 }
 

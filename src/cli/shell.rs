@@ -13,6 +13,7 @@ use rustyline::error::ReadlineError;
 use crate::admin::parse::{self, Request};
 use crate::admin::shell::PROMPT;
 use crate::cli::failure::{EXIT_FAILED, EXIT_NO_PEER, Failure};
+use crate::cli::out;
 use crate::core::fault::Fault;
 
 /// A peer on this machine connects at once.
@@ -45,7 +46,7 @@ pub fn run(address: &str) -> Result<(), Failure> {
 
 fn by_hand(peer: &mut Peer) -> io::Result<()> {
     let mut editor = DefaultEditor::new().map_err(io::Error::other)?;
-    print!("{}", peer.answer()?);
+    out::put(&peer.answer()?);
     let mut end: Option<String> = None;
     while peer.is_open {
         let line = match editor.readline(if end.is_some() { PROMPT_TEXT } else { PROMPT }) {
@@ -60,7 +61,7 @@ fn by_hand(peer: &mut Peer) -> io::Result<()> {
         peer.send(&line)?;
         end = text_end(end, &line);
         if end.is_none() {
-            print!("{}", peer.answer()?);
+            out::put(&peer.answer()?);
         }
     }
     Ok(())
@@ -75,7 +76,7 @@ fn by_pipe(peer: &mut Peer) -> io::Result<()> {
         peer.send(&line)?;
         end = text_end(end, &line);
         if end.is_none() {
-            print!("{}", peer.answer()?);
+            out::put(&peer.answer()?);
             io::stdout().flush()?;
         }
         if !peer.is_open {

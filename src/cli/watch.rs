@@ -11,6 +11,7 @@ use crate::admin::render;
 use crate::admin::views::{JobPhase, StatusView, SubmitView};
 use crate::cli::client::{Answered, Client};
 use crate::cli::failure::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_PEER, Failure};
+use crate::cli::out;
 use crate::cli::progress::Progress;
 use crate::core::fault::{Fault, Faults};
 
@@ -57,13 +58,13 @@ pub fn follow(client: &Client, submitted: &SubmitView, limit: Duration, is_json:
     watch.progress.finish();
     let Some(last) = watch.last else { return outcome };
     if is_json {
-        println!("{}", last.text.trim_end());
+        out::line(last.text.trim_end());
         return outcome.map_err(|failure| Failure {
             is_answered: true,
             ..failure
         });
     }
-    outcome.map(|()| println!("{}", arrived(&last.view)))
+    outcome.map(|()| out::line(&arrived(&last.view)))
 }
 
 struct Watch<'a> {
