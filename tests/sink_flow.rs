@@ -13,7 +13,7 @@ use peer::core::disposition::Disposition;
 use peer::core::gtid_set::{Gtid, GtidSet, SourceId};
 use peer::core::ids::{Boot, ClusterId, Epoch, Incarnation, JobId, JobName, Life, NodeId};
 use peer::core::job_spec::{
-    ApplySpec, Compression, DatabaseSpec, JobSpec, LinkSpec, Secret, SinkSpec, SourceSpec, StartPoint, TlsMode,
+    ApplySpec, Compression, DatabaseSpec, JobSpec, LinkSpec, Preferences, Secret, SinkSpec, SourceSpec, StartPoint, TlsMode,
 };
 use peer::core::job_state::{ErrorReport, Phase, SinkStatus};
 use peer::core::progress::Progress;
@@ -230,11 +230,13 @@ fn spec(schema: &str, group_bytes: u64) -> JobSpec {
             },
             start: StartPoint::Snapshot,
             constraints: Vec::new(),
+            preferences: Preferences::default(),
         },
         sink: SinkSpec {
             endpoint,
             meta_schema: format!("{schema}_meta"),
             constraints: Vec::new(),
+            preferences: Preferences::default(),
         },
         tables: vec![TableName {
             schema: schema.into(),
@@ -250,6 +252,7 @@ fn spec(schema: &str, group_bytes: u64) -> JobSpec {
             group_transactions: 1000,
             group_bytes,
         },
+        preferences: Preferences::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use peer::core::disposition::Disposition;
 use peer::core::finding::Severity;
 use peer::core::gtid_set::GtidSet;
 use peer::core::ids::{ClusterId, Incarnation, JobId, JobName, NodeId, Seq};
-use peer::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, SinkSpec, SourceSpec, StartPoint};
+use peer::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, Preferences, SinkSpec, SourceSpec, StartPoint};
 use peer::core::job_state::ErrorReport;
 use peer::core::progress::Progress;
 use peer::core::shape::TableName;
@@ -48,11 +48,13 @@ fn spec(schema: &TestSchema, tables: &[&str]) -> JobSpec {
             endpoint: database(servers().source),
             start: StartPoint::Snapshot,
             constraints: Vec::new(),
+            preferences: Preferences::default(),
         },
         sink: SinkSpec {
             endpoint: database(servers().target),
             meta_schema: schema.meta.clone(),
             constraints: Vec::new(),
+            preferences: Preferences::default(),
         },
         tables: tables.iter().map(table).collect(),
         link: LinkSpec {
@@ -65,6 +67,7 @@ fn spec(schema: &TestSchema, tables: &[&str]) -> JobSpec {
             group_transactions: 100,
             group_bytes: 1 << 20,
         },
+        preferences: Preferences::default(),
     }
 }
 

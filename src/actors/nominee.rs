@@ -122,7 +122,11 @@ impl Nominee {
 
     fn rank(&self, roster: &Roster) -> Option<u32> {
         let running = self.state.is_active().then_some(&self.node);
-        rank_with(self.spec.as_ref()?, Task::Sink, roster, Circumstances { avoid: &[], running }).rank_of(&self.node)
+        let now = Circumstances {
+            running,
+            ..Circumstances::default()
+        };
+        rank_with(self.spec.as_ref()?, Task::Sink, roster, now).rank_of(&self.node)
     }
 
     /// Changes whenever the sink must start anew.

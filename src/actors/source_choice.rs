@@ -17,7 +17,13 @@ use crate::flow::sink_flow::{ChooseSource, SourcePeer};
 pub fn source_chooser(spec: JobSpec, roster: watch::Receiver<Arc<Roster>>) -> ChooseSource {
     Arc::new(move |avoid: &[NodeId]| {
         let roster = roster.borrow().clone();
-        let ranking = rank_with(&spec, Task::Source, &roster, Circumstances { avoid, running: None });
+        // The sink is here: only its owner chooses.
+        let now = Circumstances {
+            avoid,
+            other: roster.iter().find(|member| member.is_self),
+            ..Circumstances::default()
+        };
+        let ranking = rank_with(&spec, Task::Source, &roster, now);
         let chosen = ranking.eligible.iter().find_map(|(id, _)| {
             let member = find(&roster, id)?;
             let addr = member.peer_addr.parse().ok()?;

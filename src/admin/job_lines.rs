@@ -10,8 +10,8 @@ use crate::core::job_merge::{Effective, effective};
 use crate::core::job_record::{Claim, HoldKind, JobRecord};
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::Phase;
-use crate::core::member::name_of;
-use crate::core::placement::{Ranking, Task, rank};
+use crate::core::member::{find, name_of};
+use crate::core::placement::{Circumstances, Ranking, Task, rank_with};
 
 /// Peers asked about a job that nobody owns. Trades a whole list of errors against questions in a large cluster; a guess.
 const ASKED_MAX: usize = 32;
@@ -89,7 +89,20 @@ impl<'a> Seen<'a> {
     /// Where placement would put a task, as seen from here.
     #[must_use]
     pub fn ranking(&self, task: Task) -> Option<Ranking> {
-        self.spec().map(|spec| rank(&spec, task, &self.view.roster))
+        let roster = &self.view.roster;
+        let owner = self.claim.map(|claim| &claim.owner);
+        let now = match task {
+            Task::Sink => Circumstances {
+                running: owner,
+                ..Circumstances::default()
+            },
+            Task::Source => Circumstances {
+                running: self.claim.and_then(|claim| claim.source.as_ref()),
+                other: owner.and_then(|owner| find(roster, owner)),
+                ..Circumstances::default()
+            },
+        };
+        self.spec().map(|spec| rank_with(&spec, task, roster, now))
     }
 
     /// The one word for where the job is.

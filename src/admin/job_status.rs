@@ -71,9 +71,15 @@ fn placement(seen: &Seen<'_>, word: &str, task: Task) -> Vec<PlacementView> {
             verdict: verdict.verdict.word().to_owned(),
             rule: (!verdict.rule.is_empty()).then_some(verdict.rule),
             score: is_candidate.then_some(verdict.score as f64 / u64::MAX as f64),
+            affinity: verdict.affinity.filter(|_| is_candidate).map(in_ones),
+            spread: verdict.spread.filter(|_| is_candidate).map(in_ones),
         }
     };
     ranking.verdicts.into_iter().map(line).collect()
+}
+
+fn in_ones(thousandths: i32) -> f64 {
+    f64::from(thousandths) / 1000.0
 }
 
 fn holds(seen: &Seen<'_>) -> Vec<HoldView> {

@@ -1,14 +1,16 @@
 //! job.toml to a valid `JobSpec`.
 //!
 //! The whole of DESIGN 1.3 is read and checked. What this version cannot do yet is refused by `config::job_later`, endpoints
-//! are read by `config::job_endpoint`. Called by the command layer for `submit`; opens no file and no database.
+//! are read by `config::job_endpoint`, where tasks may run by `config::job_placement`. Called by the command layer for
+//! `submit`; opens no file and no database.
 
 use std::collections::BTreeSet;
 
 use crate::config::document::{Found, Section, parse};
 use crate::config::fault_list::{FaultList, JOB};
-use crate::config::job_endpoint::{ENDPOINT_KEYS, constraints, database, start};
+use crate::config::job_endpoint::{ENDPOINT_KEYS, database, start};
 use crate::config::job_later;
+use crate::config::job_placement::{constraints, preferences};
 use crate::core::fault::Faults;
 use crate::core::ids::JobName;
 use crate::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, SinkSpec, SourceSpec};
@@ -77,6 +79,7 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
         );
     }
     let constraints = constraints(root, faults);
+    let preferences = preferences(root, faults);
     let source = source(root, faults);
     let sink = sink(root, faults);
     let meta_schema = sink.as_ref().map_or("peer_meta", |sink| sink.meta_schema.as_str());
@@ -97,6 +100,7 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
         tables,
         link,
         apply,
+        preferences,
     })
 }
 
@@ -121,10 +125,12 @@ fn source(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SourceSpec> 
     let start = start(&section, faults);
     job_later::snapshot(&section, faults);
     let constraints = constraints(&section, faults);
+    let preferences = preferences(&section, faults);
     Some(SourceSpec {
         endpoint: endpoint?,
         start,
         constraints,
+        preferences,
     })
 }
 
@@ -150,10 +156,12 @@ fn sink(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SinkSpec> {
         }
     };
     let constraints = constraints(&section, faults);
+    let preferences = preferences(&section, faults);
     Some(SinkSpec {
         endpoint: endpoint?,
         meta_schema,
         constraints,
+        preferences,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The `[source]` and `[sink]` tables of job.toml: how to reach a database, who may run the task.
+//! The `[source]` and `[sink]` tables of job.toml: how to reach a database, where to start.
 //!
 //! Called by `config::job`. Passwords are read here and never printed.
 
@@ -6,8 +6,7 @@ use toml::de::DeValue;
 
 use crate::config::document::Section;
 use crate::config::fault_list::FaultList;
-use crate::core::constraint::compile;
-use crate::core::job_spec::{Constraint, DatabaseSpec, Secret, StartPoint, TlsMode};
+use crate::core::job_spec::{DatabaseSpec, Secret, StartPoint, TlsMode};
 
 /// Keys that both kinds of endpoint share.
 pub(crate) const ENDPOINT_KEYS: [&str; 11] = [
@@ -155,37 +154,6 @@ fn tls(section: &Section<'_, '_>, faults: &mut FaultList) -> (TlsMode, Option<St
         _ => {}
     }
     (mode, ca.map(|ca| ca.value))
-}
-
-/// Reads the constraints of one level; each that makes no sense is noted.
-pub(crate) fn constraints(section: &Section<'_, '_>, faults: &mut FaultList) -> Vec<Constraint> {
-    for later in ["affinity", "spread"] {
-        if let Some(at) = section.key_at(later) {
-            faults.later(&section.full(later), at, &format!("`{later}`"), "[[constraint]]");
-        }
-    }
-    let mut list = Vec::new();
-    for block in section.sections("constraint", &["attribute", "operator", "value"], faults) {
-        let attribute = block.required_text("attribute", "${node.datacenter}", faults);
-        let operator = block.text("operator", "=", faults);
-        let value = block.text("value", "shanghai", faults);
-        let has_bad_type = ["operator", "value"].iter().any(|key| block.node(key).is_some())
-            && (block.node("operator").is_some() != operator.is_some() || block.node("value").is_some() != value.is_some());
-        let Some(attribute) = attribute.filter(|_| !has_bad_type) else {
-            continue;
-        };
-        let constraint = Constraint {
-            attribute: attribute.value,
-            operator: operator.map_or_else(|| "=".to_owned(), |found| found.value),
-            value: value.map_or_else(String::new, |found| found.value),
-        };
-        if let Err(fault) = compile(&constraint) {
-            let (key, at) = block.place();
-            faults.elsewhere(at.unwrap_or(attribute.at), &key, fault);
-        }
-        list.push(constraint);
-    }
-    list
 }
 
 /// Reads `start`; other valid forms than copy and now are for a later version.

@@ -163,7 +163,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
         ("[reschedule]\nunlimited = false", "reschedule.unlimited"),
         ("[reschedule]\nattempts = 1", "reschedule.attempts"),
         ("[apply]\ncheck = \"image\"", "apply.check"),
-        ("[[affinity]]\nattribute = \"x\"", "affinity"),
         ("[[tables]]\nschema = \"all\"", "tables[2]"),
         ("[[tables]]\nschema = \"/s.*/\"\ntable = \"a\"", "tables[2].schema"),
         (

@@ -8,3 +8,4 @@ pub mod flags;
 pub mod job;
 mod job_endpoint;
 mod job_later;
+mod job_placement;

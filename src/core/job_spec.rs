@@ -28,6 +28,9 @@ pub struct JobSpec {
     pub link: LinkSpec,
     /// How changes are applied.
     pub apply: ApplySpec,
+    /// Wishes for both tasks.
+    #[serde(default, skip_serializing_if = "Preferences::is_empty")]
+    pub preferences: Preferences,
 }
 
 /// The source database and its task.
@@ -39,6 +42,9 @@ pub struct SourceSpec {
     pub start: StartPoint,
     /// Bind the source task only.
     pub constraints: Vec<Constraint>,
+    /// Wishes for the source task.
+    #[serde(default, skip_serializing_if = "Preferences::is_empty")]
+    pub preferences: Preferences,
 }
 
 /// The target database and its task.
@@ -50,6 +56,9 @@ pub struct SinkSpec {
     pub meta_schema: String,
     /// Bind the sink task only.
     pub constraints: Vec<Constraint>,
+    /// Wishes for the sink task.
+    #[serde(default, skip_serializing_if = "Preferences::is_empty")]
+    pub preferences: Preferences,
 }
 
 /// How to reach one MySQL.
@@ -125,6 +134,57 @@ pub struct Constraint {
     pub operator: String,
     /// Right side.
     pub value: String,
+}
+
+/// Wishes about where a task runs: they order the peers that may run it. Absent in the stored text when there are none, so
+/// that a job from before they existed reads and compares as it did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// Draw to or away from peers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affinities: Vec<Affinity>,
+    /// Share tasks out over the values of an attribute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spreads: Vec<Spread>,
+}
+
+impl Preferences {
+    /// No wishes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.affinities.is_empty() && self.spreads.is_empty()
+    }
+}
+
+/// One wish about peers that satisfy a test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affinity {
+    /// Which peers.
+    #[serde(flatten)]
+    pub test: Constraint,
+    /// How much, from -100 (away) to 100 (towards), never 0.
+    pub weight: i32,
+}
+
+/// One wish to share tasks out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Over the values of this, `${meta.rack}`.
+    pub attribute: String,
+    /// How much it counts beside other spreads, from 1 to 100.
+    pub weight: u32,
+    /// Shares by value; none: even.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<SpreadTarget>,
+}
+
+/// The share of one value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpreadTarget {
+    /// The value.
+    pub value: String,
+    /// Its share of the tasks, from 0 to 100.
+    pub percent: u32,
 }
 
 /// DESIGN 1.3 `[link]`.

@@ -1,5 +1,6 @@
 //! Layer 0: decisions, pure: no IO, clock, randomness, log or async.
 
+pub mod attribute_name;
 pub mod change;
 pub mod chunk_size;
 pub mod constraint;
@@ -26,6 +27,7 @@ pub mod net_effect;
 pub mod nomination;
 pub mod nomination_event;
 pub mod placement;
+pub mod preference;
 pub mod progress;
 pub mod rate;
 pub mod recent_rate;
@@ -37,3 +39,4 @@ pub mod size;
 pub mod spec_diff;
 pub mod stable_hash;
 pub mod value;
+pub mod version_constraint;

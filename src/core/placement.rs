@@ -2,7 +2,10 @@
 //!
 //! A pure function of one roster: peers that see the same roster rank alike, peers that do not lose a race at the fence at
 //! worst. Asked by `actors::placement` for sinks, by the sink's owner for the source, by `status` for the table of reasons.
-//! Knows no time: what failed lately comes in as a list.
+//! Knows no time: what failed lately comes in as a list. Constraints exclude, wishes order (affinity, then spread), tickets
+//! decide between equals.
+
+use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,7 @@ use crate::core::constraint::{Rule, compile};
 use crate::core::ids::NodeId;
 use crate::core::job_spec::{Constraint, JobSpec};
 use crate::core::member::{Attributes, Member, MemberState};
+use crate::core::preference::Wishes;
 use crate::core::stable_hash::hash64;
 
 /// Largest weight of a peer: how many tickets it draws. Trades finer shares for hashing time; a guess.
@@ -80,8 +84,12 @@ pub struct Verdict {
     pub verdict: Outcome,
     /// The first rule that failed; empty when eligible.
     pub rule: String,
-    /// Rendezvous score; larger is better.
+    /// Rendezvous score; larger is better. Decides between peers of equal affinity and spread.
     pub score: u64,
+    /// Affinity in thousandths, -1000 to 1000; None without one.
+    pub affinity: Option<i32>,
+    /// Spread in thousandths, -1000 to 1000; None without one.
+    pub spread: Option<i32>,
 }
 
 /// Where a task may run.
@@ -129,6 +137,8 @@ pub struct Circumstances<'a> {
     pub avoid: &'a [NodeId],
     /// The peer that runs the task now: capacity does not push it out.
     pub running: Option<&'a NodeId>,
+    /// For the source: the peer that has the sink. The sink is placed first, so nothing stands beside it.
+    pub other: Option<&'a Member>,
 }
 
 /// Ranks the roster for a task.
@@ -140,30 +150,121 @@ pub fn rank(spec: &JobSpec, task: Task, roster: &[Member]) -> Ranking {
 /// Ranks the roster for a task under circumstances.
 #[must_use]
 pub fn rank_with(spec: &JobSpec, task: Task, roster: &[Member], circumstances: Circumstances<'_>) -> Ranking {
-    let of_task = match task {
-        Task::Source => &spec.source.constraints,
-        Task::Sink => &spec.sink.constraints,
-    };
-    let rules: Vec<_> = spec.constraints.iter().chain(of_task).map(compile_or_text).collect();
+    let rules = Rules::of(spec, task);
+    let wishes = Wishes::new(spec, task, roster, circumstances.running);
+    let mut judged: Vec<(Outcome, String)> = roster
+        .iter()
+        .map(|member| judge(spec, &rules, member, circumstances))
+        .collect();
+    if task == Task::Sink && !rules.both.is_empty() {
+        without_a_source(spec, &rules, roster, circumstances, &mut judged);
+    }
     let mut ranking = Ranking::default();
-    for member in roster {
+    let mut order = Vec::new();
+    for (member, (verdict, rule)) in roster.iter().zip(judged) {
         let score = score(&spec.name.0, task, member);
-        let (verdict, rule) = judge(spec, &rules, member, circumstances);
-        if matches!(verdict, Outcome::Eligible | Outcome::Avoided) {
-            ranking.eligible.push((member.id.clone(), score));
+        let preference = wishes.of(&member.attributes());
+        if may_run(verdict) {
+            let is_avoided = circumstances.avoid.contains(&member.id);
+            order.push((is_avoided, Reverse((preference, score)), member.id.clone()));
         }
-        let (peer, name) = (member.id.clone(), member.name.clone());
         ranking.verdicts.push(Verdict {
-            peer,
-            name,
+            peer: member.id.clone(),
+            name: member.name.clone(),
             verdict,
             rule,
             score,
+            affinity: preference.affinity,
+            spread: preference.spread,
         });
     }
-    let key = |(id, score): &(NodeId, u64)| (circumstances.avoid.contains(id), std::cmp::Reverse(*score), id.clone());
-    ranking.eligible.sort_by_key(key);
+    order.sort();
+    ranking.eligible = order.into_iter().map(|(_, Reverse((_, score)), id)| (id, score)).collect();
     ranking
+}
+
+fn may_run(verdict: Outcome) -> bool {
+    matches!(verdict, Outcome::Eligible | Outcome::Avoided)
+}
+
+/// What binds a task. Err: the text of a constraint of a newer version, which nobody satisfies.
+struct Rules {
+    own: Vec<Result<Rule, String>>,
+    /// Those that look at both tasks, of every level: wherever one is written, it binds the pair.
+    both: Vec<Rule>,
+}
+
+impl Rules {
+    fn of(spec: &JobSpec, task: Task) -> Self {
+        let (own, others) = match task {
+            Task::Source => (&spec.source.constraints, &spec.sink.constraints),
+            Task::Sink => (&spec.sink.constraints, &spec.source.constraints),
+        };
+        let own: Vec<_> = spec.constraints.iter().chain(own).map(compile_or_text).collect();
+        let all = spec
+            .constraints
+            .iter()
+            .chain(&spec.source.constraints)
+            .chain(&spec.sink.constraints);
+        let mut both: Vec<Rule> = all
+            .filter_map(|constraint| compile(constraint).ok())
+            .filter(Rule::is_about_both)
+            .collect();
+        // The first `distinct_hosts` decides.
+        let mut is_first = true;
+        both.retain(|rule| !rule.is_about_hosts() || std::mem::take(&mut is_first));
+        let of_other = others
+            .iter()
+            .filter_map(|constraint| compile(constraint).ok())
+            .filter(Rule::is_about_both);
+        let own = own.into_iter().chain(of_other.map(Ok)).collect();
+        Self { own, both }
+    }
+
+    /// The first rule of the pair that fails.
+    fn broken_beside(&self, own: &Attributes, other: &Attributes) -> Option<&Rule> {
+        self.both.iter().find(|rule| !rule.holds_beside(own, other))
+    }
+}
+
+/// Excludes the peers beside which no peer could run the source. The peer that runs the sink gives way only to one that can
+/// have both: without one, stopping it would help nobody.
+fn without_a_source(
+    spec: &JobSpec,
+    rules: &Rules,
+    roster: &[Member],
+    circumstances: Circumstances<'_>,
+    judged: &mut [(Outcome, String)],
+) {
+    let of_source = Rules::of(spec, Task::Source);
+    // Full and draining peers count: the source may be what fills them, and who drains has not gone yet.
+    let is_candidate = |member: &&Member| {
+        let member = Member {
+            is_draining: false,
+            ..(*member).clone()
+        };
+        let verdict = judge(spec, &of_source, &member, Circumstances::default()).0;
+        !matches!(verdict, Outcome::Dead | Outcome::Excluded)
+    };
+    let candidates: Vec<Attributes> = roster.iter().filter(is_candidate).map(Member::attributes).collect();
+    let has_source = |member: &Member| {
+        let own = member.attributes();
+        candidates.iter().any(|other| rules.broken_beside(&own, other).is_none())
+    };
+    let alone: Vec<usize> = (0..roster.len())
+        .filter(|at| may_run(judged[*at].0) && !has_source(&roster[*at]))
+        .collect();
+    let is_any_better = (0..roster.len()).any(|at| may_run(judged[at].0) && !alone.contains(&at));
+    for at in alone {
+        let keeps = circumstances.running == Some(&roster[at].id) && !is_any_better;
+        if !keeps {
+            let text: Vec<&str> = rules.both.iter().map(Rule::text).collect();
+            judged[at] = (
+                Outcome::Excluded,
+                format!("{}: no peer is left for the source", text.join(", ")),
+            );
+        }
+    }
 }
 
 /// A constraint of a newer version that this peer cannot read excludes every peer, by its text.
@@ -172,7 +273,7 @@ fn compile_or_text(constraint: &Constraint) -> Result<Rule, String> {
 }
 
 /// The order of the checks is part of the contract: the first that fails is the one that is told.
-fn judge(spec: &JobSpec, rules: &[Result<Rule, String>], member: &Member, circumstances: Circumstances<'_>) -> (Outcome, String) {
+fn judge(spec: &JobSpec, rules: &Rules, member: &Member, circumstances: Circumstances<'_>) -> (Outcome, String) {
     match member.state {
         MemberState::Dead => return (Outcome::Dead, "peer is dead".into()),
         MemberState::Left => return (Outcome::Dead, "peer has left".into()),
@@ -190,8 +291,17 @@ fn judge(spec: &JobSpec, rules: &[Result<Rule, String>], member: &Member, circum
         );
         return (Outcome::Excluded, rule);
     }
-    if let Some(rule) = first_broken(rules, &member.attributes()) {
+    let attributes = member.attributes();
+    if let Some(rule) = first_broken(&rules.own, &attributes) {
         return (Outcome::Excluded, rule);
+    }
+    if let Some(other) = circumstances.other
+        && let Some(rule) = rules.broken_beside(&attributes, &other.attributes())
+    {
+        return (
+            Outcome::Excluded,
+            format!("{}: the other task is on {}", rule.text(), other.name),
+        );
     }
     if member.tasks.total() >= member.capacity && circumstances.running != Some(&member.id) {
         return (
@@ -257,4 +367,4 @@ fn matches_glob(glob: &str, text: &str) -> bool {
 
 #[cfg(test)]
 #[path = "placement_tests.rs"]
-mod tests;
+pub(crate) mod tests;

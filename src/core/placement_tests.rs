@@ -1,7 +1,9 @@
 //! Who may run a task, who comes first, and what is said to the others.
 
 use super::*;
-use crate::core::job_spec::{ApplySpec, Compression, DatabaseSpec, LinkSpec, Secret, SinkSpec, SourceSpec, StartPoint, TlsMode};
+use crate::core::job_spec::{
+    ApplySpec, Compression, DatabaseSpec, LinkSpec, Preferences, Secret, SinkSpec, SourceSpec, StartPoint, TlsMode,
+};
 use crate::core::member::TaskCounts;
 
 fn database() -> DatabaseSpec {
@@ -23,7 +25,7 @@ fn constraint(attribute: &str, value: &str) -> Constraint {
     }
 }
 
-fn spec(name: &str) -> JobSpec {
+pub(crate) fn spec(name: &str) -> JobSpec {
     JobSpec {
         name: crate::core::ids::JobName(name.into()),
         datacenters: vec![],
@@ -32,11 +34,13 @@ fn spec(name: &str) -> JobSpec {
             endpoint: database(),
             start: StartPoint::Now,
             constraints: vec![constraint("${node.datacenter}", "shanghai")],
+            preferences: Preferences::default(),
         },
         sink: SinkSpec {
             endpoint: database(),
             meta_schema: "m".into(),
             constraints: vec![constraint("${node.datacenter}", "beijing")],
+            preferences: Preferences::default(),
         },
         tables: vec![],
         link: LinkSpec {
@@ -49,10 +53,11 @@ fn spec(name: &str) -> JobSpec {
             group_transactions: 1,
             group_bytes: 1,
         },
+        preferences: Preferences::default(),
     }
 }
 
-fn member(name: &str, datacenter: &str) -> Member {
+pub(crate) fn member(name: &str, datacenter: &str) -> Member {
     let id = NodeId(format!("id-{name}"));
     Member {
         id,
@@ -169,7 +174,7 @@ fn what_failed_lately_comes_last_but_stays_possible() {
         &roster,
         Circumstances {
             avoid: &avoid,
-            running: None,
+            ..Circumstances::default()
         },
     );
     assert_eq!(ranking.rank_of(&best), Some(2));
@@ -183,6 +188,7 @@ fn the_peer_that_runs_a_task_is_not_pushed_out_by_its_own_capacity() {
     let circumstances = Circumstances {
         avoid: &[],
         running: Some(&running),
+        other: None,
     };
     assert_eq!(
         rank_with(&spec("orders"), Task::Sink, &[full.clone()], circumstances).rank_of(&running),
@@ -205,4 +211,136 @@ fn globs_match_the_whole_name() {
     for (glob, text) in [("bei", "beijing"), ("?", ""), ("*x", "beijing"), ("Bei*", "beijing")] {
         assert!(!matches_glob(glob, text), "{glob} {text}");
     }
+}
+
+fn distinct(operator: &str, attribute: &str) -> Constraint {
+    Constraint {
+        attribute: attribute.into(),
+        operator: operator.into(),
+        value: String::new(),
+    }
+}
+
+/// A job that may run anywhere but under this rule.
+fn apart(rule: Constraint) -> JobSpec {
+    let mut spec = spec("orders");
+    spec.source.constraints.clear();
+    spec.sink.constraints.clear();
+    spec.constraints = vec![rule];
+    spec
+}
+
+#[test]
+fn the_source_keeps_off_the_peer_of_the_sink() {
+    let roster = [member("a", "beijing"), member("b", "beijing")];
+    let beside = |other| Circumstances {
+        other,
+        ..Circumstances::default()
+    };
+    let spec = apart(distinct("distinct_hosts", ""));
+    let ranking = rank_with(&spec, Task::Source, &roster, beside(Some(&roster[0])));
+    let expected = [
+        ("a", Outcome::Excluded, "distinct_hosts: the other task is on a"),
+        ("b", Outcome::Eligible, ""),
+    ];
+    assert_eq!(rules(&ranking), expected);
+    assert_eq!(rank_with(&spec, Task::Source, &roster, beside(None)).eligible.len(), 2);
+}
+
+#[test]
+fn tasks_keep_to_different_values_and_a_peer_without_one_has_no_part() {
+    let mut roster = [
+        member("a", "beijing"),
+        member("b", "beijing"),
+        member("c", "beijing"),
+        member("d", "beijing"),
+    ];
+    for (at, rack) in [(0, "r1"), (1, "r1"), (2, "r2")] {
+        roster[at].meta.insert("rack".into(), rack.into());
+    }
+    // Written for the sink, it binds the pair.
+    let mut spec = apart(distinct("distinct_property", "${meta.rack}"));
+    std::mem::swap(&mut spec.constraints, &mut spec.sink.constraints);
+    let other = Circumstances {
+        other: Some(&roster[0]),
+        ..Circumstances::default()
+    };
+    let source = rank_with(&spec, Task::Source, &roster, other);
+    let beside = "${meta.rack} distinct_property: the other task is on a";
+    let expected = [
+        ("a", Outcome::Excluded, beside),
+        ("b", Outcome::Excluded, beside),
+        ("c", Outcome::Eligible, ""),
+        ("d", Outcome::Excluded, "${meta.rack} distinct_property"),
+    ];
+    assert_eq!(rules(&source), expected);
+    assert_eq!(rank(&spec, Task::Sink, &roster).eligible.len(), 3);
+    assert!(
+        rank(&spec, Task::Sink, &roster[..2]).eligible.is_empty(),
+        "one rack is not enough"
+    );
+    spec.sink.constraints[0].value = "2".into();
+    assert_eq!(rank(&spec, Task::Sink, &roster[..2]).eligible.len(), 2, "two may share");
+}
+
+#[test]
+fn the_sink_goes_where_a_source_is_left() {
+    let roster = [member("sh", "shanghai"), member("bj", "beijing")];
+    let mut spec = apart(distinct("distinct_hosts", ""));
+    spec.source.constraints = vec![constraint("${node.datacenter}", "shanghai")];
+    let ranking = rank(&spec, Task::Sink, &roster);
+    let expected = [
+        ("sh", Outcome::Excluded, "distinct_hosts: no peer is left for the source"),
+        ("bj", Outcome::Eligible, ""),
+    ];
+    assert_eq!(rules(&ranking), expected);
+    assert!(rank(&spec, Task::Sink, &roster[..1]).eligible.is_empty());
+    let mut elsewhere = [member("bj", "beijing"), member("drains", "beijing")];
+    elsewhere[1].is_draining = true;
+    assert!(
+        rank(&spec, Task::Sink, &elsewhere).eligible.is_empty(),
+        "who drains is bound too"
+    );
+    elsewhere[1].datacenter = "shanghai".into();
+    assert_eq!(rank(&spec, Task::Sink, &elsewhere).rank_of(&elsewhere[0].id), Some(0));
+}
+
+#[test]
+fn a_sink_without_a_source_gives_way_only_to_one_that_can_have_both() {
+    let mut roster = [member("a", "shanghai"), member("b", "shanghai"), member("c", "beijing")];
+    let mut spec = apart(distinct("distinct_hosts", ""));
+    spec.source.constraints = vec![constraint("${node.datacenter}", "shanghai")];
+    roster[1].state = MemberState::Dead;
+    let running = roster[0].id.clone();
+    let now = Circumstances {
+        running: Some(&running),
+        ..Circumstances::default()
+    };
+    assert_eq!(
+        rank_with(&spec, Task::Sink, &roster[..2], now).rank_of(&running),
+        Some(0),
+        "nobody else can"
+    );
+    let all = rank_with(&spec, Task::Sink, &roster, now);
+    assert_eq!((all.rank_of(&running), all.rank_of(&roster[2].id)), (None, Some(0)));
+}
+
+#[test]
+fn the_first_word_about_hosts_decides() {
+    let roster = [member("a", "beijing")];
+    let off = Constraint {
+        value: "false".into(),
+        ..distinct("distinct_hosts", "")
+    };
+    let mut spec = apart(off);
+    spec.sink.constraints.push(distinct("distinct_hosts", ""));
+    assert_eq!(rank(&spec, Task::Sink, &roster).eligible.len(), 1);
+}
+
+#[test]
+fn a_job_from_before_wishes_reads_and_is_written_as_it_was() {
+    let old = serde_json::to_value(spec("orders")).expect("writes");
+    assert!(!old.to_string().contains("preferences"), "{old}");
+    let read: JobSpec = serde_json::from_value(old.clone()).expect("reads");
+    assert_eq!(serde_json::to_value(read).expect("writes"), old);
 }

@@ -101,6 +101,8 @@ fn orders() -> StatusView {
         verdict: "excluded".to_owned(),
         rule: Some("${node.datacenter} = beijing".to_owned()),
         score: None,
+        affinity: None,
+        spread: None,
     });
     view
 }

@@ -7,7 +7,7 @@ use peer::core::change::{BinlogPosition, Change, Row, TxnPart};
 use peer::core::group::{Group, GroupLimits, Grouper};
 use peer::core::gtid_set::{Gtid, GtidSet};
 use peer::core::ids::{Boot, ClusterId, Epoch, Incarnation, JobId, JobName, Life, NodeId};
-use peer::core::job_spec::{DatabaseSpec, Secret, SinkSpec, TlsMode};
+use peer::core::job_spec::{DatabaseSpec, Preferences, Secret, SinkSpec, TlsMode};
 use peer::core::shape::{Column, ColumnKind, RowKey, ShapeId, TableName, TableShape};
 use peer::mysql::error::Error;
 use peer::mysql::target::fence::AcquireRequest;
@@ -43,6 +43,7 @@ impl Bed {
             endpoint: database(servers().target),
             meta_schema: schema.meta.clone(),
             constraints: Vec::new(),
+            preferences: Preferences::default(),
         };
         let job = JobId {
             name: JobName("orders".into()),

@@ -122,11 +122,27 @@ pub fn placement(rows: &[PlacementView], width: u16) -> String {
             row.task.clone(),
             row.peer.clone(),
             row.verdict.clone(),
-            row.score.map_or_else(|| UNKNOWN.to_owned(), |score| format!("{score:.3}")),
+            score(row),
             or_unknown(row.rule.as_deref()),
         ]
     });
     table(&["TASK", "PEER", "VERDICT", "SCORE", "RULE"], cells, width)
+}
+
+/// The parts of the score, in the order they decide.
+fn score(row: &PlacementView) -> String {
+    let part = |word: &str, value: Option<f64>| value.map(|value| format!("{word}{value:.3}"));
+    let parts = [
+        part("affinity ", row.affinity),
+        part("spread ", row.spread),
+        part("", row.score),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        UNKNOWN.to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 fn submit(view: &SubmitView) -> String {

@@ -287,8 +287,14 @@ pub struct PlacementView {
     pub verdict: String,
     /// The first rule that failed, as written.
     pub rule: Option<String>,
-    /// Rank score among the eligible; the highest runs the task.
+    /// Rank score among the eligible of equal affinity and spread; the highest runs the task.
     pub score: Option<f64>,
+    /// How the affinities fit, -1 to 1: goes before `spread` and `score`. Absent without affinities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<f64>,
+    /// How the spreads fit, -1 to 1: goes before `score`. Absent without spreads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<f64>,
 }
 
 /// One thing that keeps a job from running.
