@@ -10,7 +10,7 @@ use peer::core::disposition::Disposition;
 use peer::core::fence_model::{CommitError, FenceModel};
 use peer::core::ids::{Epoch, NodeId, Seq};
 use peer::core::job_record::Claim;
-use peer::core::nomination::{Effect, Event, Phase, State, step};
+use peer::core::nomination::{Effect, Event, PROTECTION, Phase, State, step};
 
 const PEERS: usize = 3;
 const SEEDS: u64 = 2000;
@@ -155,7 +155,7 @@ impl World {
                 let answers = owner.is_some_and(|owner| self.is_up(owner) && !self.is_cut(at, owner));
                 let last = self.commits.last().filter(|(when, ..)| self.now - when < QUIET_MAX_MS);
                 if answers || (self.peers[at].reaches_target && last.is_some_and(|(.., writer)| *writer != at)) {
-                    self.feed(at, Event::SignOfOwner);
+                    self.feed(at, Event::SignOfOwner { lasts: PROTECTION });
                 }
             }
             Effect::ReleaseClaim => {

@@ -12,7 +12,7 @@ use crate::actors::me::Me;
 use crate::core::ids::{JobId, NodeId};
 use crate::core::job_spec::SinkSpec;
 use crate::core::member::find;
-use crate::core::nomination::PING_TIMEOUT;
+use crate::core::nomination::{PING_TIMEOUT, PROTECTION};
 use crate::mysql::target::purge::read_fence;
 use crate::wire::message::{Request, Response, StreamKind};
 
@@ -29,33 +29,39 @@ pub struct Search {
     pub sink: Option<SinkSpec>,
 }
 
-/// Calls `found` when there is a sign of an owner in time. Ends by itself after the time-out, earlier with `stop`.
-pub fn spawn(me: Me, search: Search, stop: &CancellationToken, found: impl FnOnce() + Send + 'static) {
+/// Calls `found` with how long the sign counts when there is one in time. Ends by itself after the time-out, earlier with `stop`.
+pub fn spawn(me: Me, search: Search, stop: &CancellationToken, found: impl FnOnce(Duration) + Send + 'static) {
     let stop = stop.clone();
     // Bounded by PING_TIMEOUT; owns nothing.
     tokio::spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
             sign = timeout(PING_TIMEOUT, any_sign(&me, &search)) => {
-                if sign == Ok(true) {
-                    found();
+                if let Ok(Some(lasts)) = sign {
+                    found(lasts);
                 }
             }
         }
     });
 }
 
-/// The first sign, or false when both ways found none.
-async fn any_sign(me: &Me, search: &Search) -> bool {
+/// The first sign, or None when both ways found none.
+async fn any_sign(me: &Me, search: &Search) -> Option<Duration> {
     let (asking, looking) = (ask(me, search.owner.as_ref()), look(&me.node, search));
     tokio::pin!(asking, looking);
     tokio::select! {
-        answered = &mut asking => answered == Some(()) || looking.await == Some(()),
-        seen = &mut looking => seen == Some(()) || asking.await == Some(()),
+        answered = &mut asking => match answered {
+            Some(lasts) => Some(lasts),
+            None => looking.await,
+        },
+        seen = &mut looking => match seen {
+            Some(lasts) => Some(lasts),
+            None => asking.await,
+        },
     }
 }
 
-async fn ask(me: &Me, peer: Option<&NodeId>) -> Option<()> {
+async fn ask(me: &Me, peer: Option<&NodeId>) -> Option<Duration> {
     let peer = peer?;
     let roster = me.membership.roster().borrow().clone();
     let address = find(&roster, peer)?.peer_addr.parse().ok()?;
@@ -63,12 +69,12 @@ async fn ask(me: &Me, peer: Option<&NodeId>) -> Option<()> {
     stream.send(&Request::Ping).await.ok()?;
     let answer: Response = stream.recv().await.ok()?;
     // Another process may have taken the address since.
-    (answer == Response::Pong && stream.peer() == peer).then_some(())
+    (answer == Response::Pong && stream.peer() == peer).then_some(PROTECTION)
 }
 
 /// Another owner committed or beat a moment ago.
-async fn look(me: &NodeId, search: &Search) -> Option<()> {
+async fn look(me: &NodeId, search: &Search) -> Option<Duration> {
     let row = read_fence(search.sink.as_ref()?, &search.job).await.ok()??;
     let is_other = row.owner.is_some_and(|owner| owner != *me);
-    (is_other && row.quiet? < QUIET_MAX).then_some(())
+    QUIET_MAX.checked_sub(row.quiet?).filter(|lasts| is_other && !lasts.is_zero())
 }

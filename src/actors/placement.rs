@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::watch;
@@ -52,6 +53,8 @@ pub enum PlacementMsg {
     OwnerAnswered {
         /// The job.
         job: JobId,
+        /// How much longer the sign counts.
+        lasts: Duration,
     },
     /// From `handle`: why the job does not run here. Answered at once.
     Reason {
@@ -198,8 +201,8 @@ impl PlacementState {
                     sink: nominee.sink(),
                 };
                 let (me, job, myself) = (self.me().clone(), id.clone(), myself.clone());
-                owner_search::spawn(me, search, &self.stop, move || {
-                    drop(myself.cast(PlacementMsg::OwnerAnswered { job }))
+                owner_search::spawn(me, search, &self.stop, move |lasts| {
+                    drop(myself.cast(PlacementMsg::OwnerAnswered { job, lasts }))
                 });
             }
         }
@@ -329,7 +332,7 @@ impl Actor for Placement {
                 disposition,
                 report,
             } => state.ended(&job, disposition, &words(report.as_ref()), &myself),
-            PlacementMsg::OwnerAnswered { job } => state.step(&job, Event::SignOfOwner, &myself),
+            PlacementMsg::OwnerAnswered { job, lasts } => state.step(&job, Event::SignOfOwner { lasts }, &myself),
             PlacementMsg::Reason { job, reply } => drop(reply.send(state.reason(&job))),
         }
         Ok(())

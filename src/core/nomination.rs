@@ -165,7 +165,7 @@ impl State {
             Event::AcquireLost(disposition, text) | Event::TaskEnded(disposition, text) => {
                 self.ended(disposition, text, now, random, effects);
             }
-            Event::SignOfOwner => self.sign(now),
+            Event::SignOfOwner { lasts } => self.sign((now + lasts).saturating_sub(PROTECTION)),
             Event::GossipLate { late_ms } if Duration::from_millis(late_ms) > LATE => self.woke_late(now),
             Event::GossipLate { .. } => {}
             Event::HeardPeer(id) => self.heard(&id, now),
@@ -205,8 +205,9 @@ impl State {
         }
     }
 
-    fn sign(&mut self, now: Duration) {
-        self.sign_at = self.sign_at.max(now);
+    /// The owner was alive at `at`; a search for it is over.
+    fn sign(&mut self, at: Duration) {
+        self.sign_at = self.sign_at.max(at);
         if matches!(self.phase, Phase::Pinging { .. }) {
             self.phase = Phase::Idle;
         }

@@ -39,7 +39,10 @@ pub enum Event {
     /// The sink flow ended after it had the fence, or was told to stop.
     TaskEnded(Disposition, String),
     /// The owner gave a direct sign: an answered ping, a beat or progress on the target.
-    SignOfOwner,
+    SignOfOwner {
+        /// How much longer it counts: `PROTECTION` for an owner that just answered, less for a trace of an earlier moment.
+        lasts: Duration,
+    },
     /// The own gossip tick came late by this much.
     GossipLate {
         /// Milliseconds behind its time.

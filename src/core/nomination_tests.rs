@@ -117,12 +117,28 @@ fn an_answered_ping_gives_the_owner_its_protection_again() {
     let mut peer = Peer::new(0);
     peer.at(0, Event::ClaimSeen(claim("a", 4))).at(0, runs());
     assert_eq!(peer.ticks(0, 10_000), Some(3000));
-    peer.at(3500, Event::SignOfOwner);
+    peer.at(3500, Event::SignOfOwner { lasts: PROTECTION });
     assert_eq!(peer.ticks(3500, 20_000), Some(6500));
     assert_eq!(
         peer.did,
         [Effect::SeekOwner(Some(node("a"))), Effect::SeekOwner(Some(node("a")))]
     );
+}
+
+#[test]
+fn an_old_trace_on_the_target_protects_only_for_the_rest_of_its_time() {
+    let mut peer = Peer::new(0);
+    peer.at(0, Event::ClaimSeen(claim("a", 4))).at(0, runs());
+    assert_eq!(peer.ticks(0, 10_000), Some(3000));
+    let lasts = Duration::from_millis(500);
+    peer.at(3100, Event::SignOfOwner { lasts });
+    assert_eq!(
+        peer.ticks(3100, 20_000),
+        Some(3600),
+        "searched again when the trace is too old to count"
+    );
+    assert_eq!(peer.ticks(3850, 20_000), Some(4600));
+    assert_eq!(peer.did.last(), Some(&start(4)));
 }
 
 #[test]
@@ -264,7 +280,7 @@ fn an_owner_that_lost_the_fence_to_nobody_it_knows_seeks_it_before_it_starts() {
     peer.at(100, Event::TaskEnded(Disposition::Superseded, "epoch 2".into()));
     let sought = peer.ticks(100, 10_000).expect("seeks");
     assert_eq!(peer.did, [Effect::SeekOwner(None)]);
-    peer.at(sought + 100, Event::SignOfOwner);
+    peer.at(sought + 100, Event::SignOfOwner { lasts: PROTECTION });
     let again = peer.ticks(sought + 100, 20_000).expect("seeks again");
     assert!(again >= sought + 3000, "{again} ms");
     assert_eq!(peer.did, [Effect::SeekOwner(None), Effect::SeekOwner(None)]);
