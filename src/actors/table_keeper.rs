@@ -15,6 +15,7 @@ use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_merge::merge;
 use crate::core::job_operations::{self as operations, Actor, OperationError, Written};
 use crate::core::job_record::{Claim, HoldKind, JobRecord};
+use crate::core::setting::Setting;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 
@@ -32,6 +33,10 @@ pub enum Change {
         /// `--expect-version`.
         expect_version: Option<u64>,
     },
+    /// Makes the next version with other settings.
+    Set(Vec<Setting>),
+    /// Makes the next version from an earlier one.
+    Revert(u64),
     /// Puts a hold.
     Hold(HoldKind, String),
     /// Takes a person's holds away.
@@ -167,6 +172,8 @@ impl Keeper {
                 Some(record) => operations::edit(record, spec, expect_version, &mut actor)?,
                 None => operations::submit(old, name, spec, life, &mut actor)?,
             },
+            Change::Set(settings) => operations::set(known()?, &settings, &mut actor)?,
+            Change::Revert(version) => operations::revert(known()?, version, &mut actor)?,
             Change::Hold(kind, reason) => Written::Changed(operations::hold(known()?, kind, &reason, &mut actor)?),
             Change::Release => Written::Changed(operations::release(known()?, &mut actor)?),
             Change::Restart => Written::Changed(operations::restart(known()?, &mut actor)?),

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::admin::refusal::Refusal;
-use crate::admin::views::{ChangeView, HealthView, JobsView, MembersView, StatusView, SubmitView, VersionView};
+use crate::admin::views::{ChangeView, HealthView, JobHistoryView, JobsView, MembersView, StatusView, SubmitView, VersionView};
 
 /// The boxed future of one answer.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
@@ -45,6 +45,12 @@ pub trait Cluster: Send + Sync + 'static {
     fn status<'a>(&'a self, name: &'a str) -> Reply<'a, StatusView>;
     /// Takes a job's text; refuses `Invalid` with all faults, `Exists` with the difference.
     fn submit(&self, request: SubmitRequest) -> Reply<'_, SubmitView>;
+    /// Makes the next version with other settings, each `KEY=VALUE`; refuses `Invalid` with all faults, `Unknown`.
+    fn set<'a>(&'a self, name: &'a str, settings: Vec<String>) -> Reply<'a, SubmitView>;
+    /// What happened to a job and what each version changed, a purged one too; refuses `Unknown`.
+    fn history<'a>(&'a self, name: &'a str) -> Reply<'a, JobHistoryView>;
+    /// Makes the next version from the text of an earlier one; refuses `Unknown`, and `Exists` when it is not kept.
+    fn revert<'a>(&'a self, name: &'a str, version: u64) -> Reply<'a, SubmitView>;
     /// Puts a person's hold on a job; refuses `Unknown`.
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView>;
     /// Removes every hold a person put; refuses `Unknown`.

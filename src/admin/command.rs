@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::admin::cluster::SubmitRequest;
-use crate::admin::views::{ChangeView, JobsView, MembersView, StatusView, SubmitView, VersionView};
+use crate::admin::views::{ChangeView, JobHistoryView, JobsView, MembersView, StatusView, SubmitView, VersionView};
 
 /// What a peer can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,25 @@ pub enum Command {
     },
     /// Take a job's text.
     Submit(SubmitRequest),
+    /// Make the next version with other settings.
+    Set {
+        /// The job.
+        job: String,
+        /// Each `KEY=VALUE`, not yet read.
+        settings: Vec<String>,
+    },
+    /// What happened to the job, and what each version changed.
+    History {
+        /// The job.
+        job: String,
+    },
+    /// Make the next version from an earlier one.
+    Revert {
+        /// The job.
+        job: String,
+        /// Which.
+        version: u64,
+    },
     /// Hold the job, to go on soon.
     Pause {
         /// The job.
@@ -62,7 +81,9 @@ pub enum Answer {
     Jobs(JobsView),
     /// Of `status`.
     Status(Box<StatusView>),
-    /// Of `submit`.
+    /// Of `history`.
+    History(JobHistoryView),
+    /// Of `submit`, `set` and `revert`.
     Submit(SubmitView),
     /// Of `pause`, `resume`, `stop`, `restart`, `purge`.
     Change(ChangeView),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, QueryRejection, StringRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
@@ -77,6 +77,9 @@ fn router(door: Door) -> Router {
         .route("/v1/members", get(members))
         .route("/v1/jobs", get(jobs).post(submit))
         .route("/v1/jobs/{name}", get(status).delete(purge))
+        .route("/v1/jobs/{name}/history", get(history))
+        .route("/v1/jobs/{name}/set", post(set))
+        .route("/v1/jobs/{name}/revert", post(revert))
         .route("/v1/jobs/{name}/{action}", post(act))
         .route("/v1/version", get(version))
         .route("/v1/health", get(health))
@@ -105,6 +108,53 @@ async fn purge(State(door): State<Door>, Path(name): Path<String>) -> Response {
     run(&door, job_name(&name).map(|job| Command::Purge { job })).await
 }
 
+async fn history(State(door): State<Door>, Path(name): Path<String>) -> Response {
+    run(&door, job_name(&name).map(|job| Command::History { job })).await
+}
+
+/// The body holds one `KEY=VALUE` per line.
+async fn set(State(door): State<Door>, Path(name): Path<String>, body: Result<String, StringRejection>) -> Response {
+    let form = "one KEY=VALUE per line";
+    let fix = "POST /v1/jobs/NAME/set with link.rate=10 MB/s";
+    let settings = body
+        .map(|text| {
+            text.lines()
+                .map(str::to_owned)
+                .filter(|line| !line.is_empty())
+                .collect::<Vec<_>>()
+        })
+        .map_err(|error| Refusal::usage("body", &error.body_text(), form, fix))
+        .and_then(|lines| match lines.is_empty() {
+            true => Err(Refusal::usage("body", "nothing to set", form, fix)),
+            false => Ok(lines),
+        });
+    let command = job_name(&name).and_then(|job| settings.map(|settings| Command::Set { job, settings }));
+    run(&door, command).await
+}
+
+/// The query of `POST /v1/jobs/N/revert`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevertQuery {
+    version: u64,
+}
+
+async fn revert(
+    State(door): State<Door>,
+    Path(name): Path<String>,
+    query: Result<Query<RevertQuery>, QueryRejection>,
+) -> Response {
+    let fix = "POST /v1/jobs/NAME/revert?version=2";
+    let query = query.map_err(|error| Refusal::usage("query", &error.body_text(), "`?version=N`", fix));
+    let command = job_name(&name).and_then(|job| {
+        query.map(|query| Command::Revert {
+            job,
+            version: query.version,
+        })
+    });
+    run(&door, command).await
+}
+
 async fn version(State(door): State<Door>) -> Response {
     run(&door, Ok(Command::Version)).await
 }
@@ -118,7 +168,7 @@ async fn act(State(door): State<Door>, Path((name, action)): Path<(String, Strin
         other => Err(Refusal::usage(
             "path",
             &format!("`{other}`"),
-            "pause, resume, stop or restart",
+            "pause, resume, stop, restart, set or revert",
             "POST /v1/jobs/NAME/pause",
         )),
     });

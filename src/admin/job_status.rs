@@ -3,6 +3,7 @@
 //! Fed by `job_lines::Seen` and the owner's `TaskReport`; feeds every door through `StatusView`.
 
 use crate::actors::task_report::TaskReport;
+use crate::admin::job_history::concurrent_versions;
 use crate::admin::job_lines::Seen;
 use crate::admin::views::{ErrorView, HistoryView, HoldView, JobPhase, PlacementView, StatusView};
 use crate::core::job_merge::Effective;
@@ -40,6 +41,7 @@ pub fn status_view(seen: &Seen<'_>, report: TaskReport, reason: Option<String>) 
         .collect();
     view.holds = holds(seen);
     view.history = history(seen);
+    view.concurrent = concurrent_versions(record);
     view
 }
 

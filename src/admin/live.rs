@@ -11,18 +11,22 @@ use crate::actors::handle::PeerHandle;
 use crate::actors::table_keeper::{Change, ChangeError};
 use crate::actors::task_report::TaskReport;
 use crate::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
+use crate::admin::job_history::job_history;
 use crate::admin::job_lines::{Seen, job_line};
 use crate::admin::job_status::status_view;
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::{
-    ChangeView, Desired, HealthView, JobsView, MemberView, MembersView, StatusView, SubmitResult, SubmitView, VersionView,
+    ChangeView, Desired, HealthView, JobHistoryView, JobsView, MemberView, MembersView, StatusView, SubmitResult, SubmitView,
+    VersionView,
 };
 use crate::config::job::parse_job;
+use crate::config::job_set::parse_settings;
 use crate::core::fault::Fault;
 use crate::core::ids::JobName;
 use crate::core::job_operations::OperationError;
 use crate::core::job_record::{HoldKind as RecordHold, JobRecord};
 use crate::core::job_spec::JobSpec;
+use crate::core::job_versions::spec_of;
 use crate::core::spec_diff::differences;
 
 /// A running peer behind the doors.
@@ -86,16 +90,42 @@ impl Live {
             (true, None) => SubmitResult::Accepted,
             (true, Some(_)) => SubmitResult::Updated,
         };
-        let seen_by = self.handle.spread(&record).await;
+        Ok(self.written(&record, result).await)
+    }
+
+    /// Spreads a written version and says who has it.
+    async fn written(&self, record: &Arc<JobRecord>, result: SubmitResult) -> SubmitView {
+        let seen_by = self.handle.spread(record).await;
         let peers = self.handle.view().live_count();
-        Ok(SubmitView {
-            name: spec.name.0,
+        SubmitView {
+            name: record.name.0.clone(),
             incarnation: record.inc.0,
             version: record.version(),
             result,
             seen_by: seen_by as u64,
             peers: peers.max(1) as u64,
-        })
+        }
+    }
+
+    /// Makes the next version of a job that is there.
+    async fn next_version(&self, name: &str, change: Change) -> Result<SubmitView, Refusal> {
+        let changed = self.handle.change(&JobName(name.to_owned()), change).await;
+        let (record, is_changed) = changed.map_err(|error| refusal(name, error))?;
+        let result = if is_changed {
+            SubmitResult::Updated
+        } else {
+            SubmitResult::Unchanged
+        };
+        Ok(self.written(&record, result).await)
+    }
+
+    async fn revert_job(&self, name: &str, version: u64) -> Result<SubmitView, Refusal> {
+        let old = self.record(name)?;
+        let wanted = spec_of(&old, version).ok().cloned();
+        if let Some(Ok(spec)) = wanted.map(serde_json::from_value::<JobSpec>) {
+            refuse_other_source(&old, &spec)?;
+        }
+        self.next_version(name, Change::Revert(version)).await
     }
 }
 
@@ -136,6 +166,27 @@ impl Cluster for Live {
 
     fn submit(&self, request: SubmitRequest) -> Reply<'_, SubmitView> {
         Box::pin(self.submit_job(request))
+    }
+
+    fn set<'a>(&'a self, name: &'a str, settings: Vec<String>) -> Reply<'a, SubmitView> {
+        Box::pin(async move {
+            let settings = parse_settings(&settings).map_err(Refusal::invalid)?;
+            self.next_version(name, Change::Set(settings)).await
+        })
+    }
+
+    fn history<'a>(&'a self, name: &'a str) -> Reply<'a, JobHistoryView> {
+        Box::pin(async move {
+            // A purged job's tombstone still tells who purged it.
+            let found = self.handle.table().get(&JobName(name.to_owned())).cloned();
+            found
+                .map(|record| job_history(&record))
+                .ok_or_else(|| Refusal::unknown_job(name))
+        })
+    }
+
+    fn revert<'a>(&'a self, name: &'a str, version: u64) -> Reply<'a, SubmitView> {
+        Box::pin(self.revert_job(name, version))
     }
 
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView> {
@@ -225,6 +276,20 @@ fn exists(fault: Fault) -> Refusal {
 fn refusal(name: &str, error: ChangeError) -> Refusal {
     match error {
         ChangeError::Refused(OperationError::Absent) => Refusal::unknown_job(name),
+        ChangeError::Refused(error @ OperationError::Undecided { .. }) => exists(Fault::new(
+            "PEER1706",
+            format!("job {name}"),
+            error.to_string(),
+            "one version, or versions that differ in `link` and `apply` only",
+            format!("see `peer status {name}`, then `peer submit --update` the one that is meant"),
+        )),
+        ChangeError::Refused(OperationError::Version(error)) => exists(Fault::new(
+            "PEER1707",
+            format!("job {name}"),
+            error.to_string(),
+            "a version that is kept, with one content",
+            format!("see `peer history {name}`, or `peer submit --update` the text you want"),
+        )),
         ChangeError::Refused(error) => exists(Fault::new(
             "PEER1704",
             format!("job {name}"),

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod command;
 pub mod execute;
 pub mod http;
+pub mod job_history;
 pub mod job_lines;
 pub mod job_status;
 pub mod live;

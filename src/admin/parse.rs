@@ -12,10 +12,14 @@ Look
   members               who is here, where, and what they run
   jobs                  one line per job
   status JOB            one screen about a job            status orders
+  history JOB           what happened, what changed       history orders
   version               what this peer is
 Act
   submit [--update] [--expect-version N] <<EOF
                         the job's text follows, up to a line EOF
+  set JOB KEY=VALUE...  change it while it runs
+                        set orders link.rate=\"10 MB/s\"
+  revert JOB VERSION    back to an earlier version        revert orders 2
   pause JOB             hold it for a while               pause orders
   resume JOB            remove the holds people put       resume orders
   stop JOB              hold it until resume              stop orders
@@ -33,12 +37,9 @@ pub const NOT_YET: &[&str] = &[
     "check",
     "conflicts",
     "drain",
-    "history",
     "leave",
     "plan",
     "resync",
-    "revert",
-    "set",
     "skip",
     "snapshot",
     "undrain",
@@ -104,6 +105,11 @@ fn request(name: &str, rest: &[&str]) -> Result<Request, Refusal> {
         "status" => Command::Status {
             job: one_job(rest, "status JOB")?,
         },
+        "history" => Command::History {
+            job: one_job(rest, "history JOB")?,
+        },
+        "set" => set(rest)?,
+        "revert" => revert(rest)?,
         "pause" => Command::Pause {
             job: one_job(rest, "pause JOB")?,
         },
@@ -144,6 +150,47 @@ fn one_job(rest: &[&str], form: &str) -> Result<String, Refusal> {
         [] => Err(form_fault(form, "no job name")),
         [_, extra, ..] => Err(form_fault(form, &format!("`{extra}` after it"))),
     }
+}
+
+fn set(rest: &[&str]) -> Result<Command, Refusal> {
+    let form = "set JOB KEY=VALUE ...";
+    let Some((name, words)) = rest.split_first() else {
+        return Err(form_fault(form, "no job name"));
+    };
+    if words.is_empty() {
+        return Err(form_fault(form, "nothing to set"));
+    }
+    Ok(Command::Set {
+        job: job_name(name)?,
+        settings: unquoted(&words.join(" ")),
+    })
+}
+
+/// Splits at spaces outside double quotes, and drops the quotes.
+fn unquoted(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_quoted = false;
+    for c in text.chars() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => words.push(String::new()),
+            c => words.last_mut().expect("begins with one").push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn revert(rest: &[&str]) -> Result<Command, Refusal> {
+    let form = "revert JOB VERSION";
+    let [name, version] = rest else {
+        return Err(form_fault(form, &format!("{} words after it", rest.len())));
+    };
+    let number = version.parse();
+    Ok(Command::Revert {
+        job: job_name(name)?,
+        version: number.map_err(|_| form_fault(form, &format!("`{version}` as a version")))?,
+    })
 }
 
 fn purge(rest: &[&str]) -> Result<Command, Refusal> {
@@ -256,6 +303,18 @@ mod tests {
             job: "orders".to_owned(),
         });
         assert_eq!(line("purge --yes orders").expect("confirmed").request, purge);
+    }
+
+    #[test]
+    fn set_keeps_what_stands_in_quotes_together() {
+        let expected = Command::Set {
+            job: "orders".to_owned(),
+            settings: vec!["link.rate=10 MB/s".to_owned(), "apply.group_transactions=5".to_owned()],
+        };
+        let found = line("set orders link.rate=\"10 MB/s\" apply.group_transactions=5").expect("good");
+        assert_eq!(found.request, Request::Run(expected));
+        assert!(refused("set orders").faults.0[0].expected.contains("KEY=VALUE"));
+        assert!(refused("revert orders two").faults.0[0].found.contains("two"));
     }
 
     #[test]

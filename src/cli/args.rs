@@ -64,6 +64,28 @@ pub enum CliCommand {
     /// Accept a job; --wait follows it until it streams
     #[command(after_help = "Example: peer submit orders.toml --wait")]
     Submit(SubmitFlags),
+    /// Change what can change while a job runs
+    #[command(
+        after_help = "Example: peer set orders link.rate=\"10 MB/s\" apply.group_transactions=500\n\n\
+        Keys: link.rate, link.batch_bytes, link.batch_delay, apply.group_transactions, apply.group_bytes"
+    )]
+    Set {
+        /// Name of the job
+        job: String,
+        /// What to set
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+    },
+    /// What happened to a job, and what each version changed
+    History(Job),
+    /// Make the next version of a job from an earlier one
+    #[command(after_help = "Example: peer revert orders 2")]
+    Revert {
+        /// Name of the job
+        job: String,
+        /// One of those that `peer history` shows as kept
+        version: u64,
+    },
     /// Hold a job for a while
     Pause(Job),
     /// Remove the holds people put on a job

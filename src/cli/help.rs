@@ -14,6 +14,9 @@ Start a cluster
 Run jobs
   submit FILE [--wait]      accept a job; --wait follows it until it streams
                               peer submit orders.toml --wait
+  set JOB KEY=VALUE...      change it while it runs
+                              peer set orders link.rate=\"10 MB/s\"
+  revert JOB VERSION        back to a version        peer revert orders 2
   pause | stop JOB          hold a job               peer pause orders
   resume JOB                remove those holds       peer resume orders
   restart JOB               start its tasks anew     peer restart orders
@@ -22,6 +25,7 @@ Look
   members                   who is here              peer members
   jobs                      one line per job         peer jobs --json
   status JOB                one screen about a job   peer status orders
+  history JOB               what changed, and when   peer history orders
   shell                     type commands to a peer  peer shell
 More
   version, completions SHELL

@@ -46,6 +46,9 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Jobs => asker.get("/v1/jobs", Answer::Jobs),
         CliCommand::Status(job) => asker.get(&job_path(&job.job, "")?, |view: StatusView| Answer::Status(Box::new(view))),
         CliCommand::Submit(flags) => submit(&asker, flags),
+        CliCommand::Set { job, settings } => asker.write(&job_path(job, "/set")?, &settings.join("\n")),
+        CliCommand::History(job) => asker.get(&job_path(&job.job, "/history")?, Answer::History),
+        CliCommand::Revert { job, version } => asker.write(&job_path(job, &format!("/revert?version={version}"))?, ""),
         CliCommand::Pause(job) => asker.act(&job_path(&job.job, "/pause")?),
         CliCommand::Resume(job) => asker.act(&job_path(&job.job, "/resume")?),
         CliCommand::Stop(job) => asker.act(&job_path(&job.job, "/stop")?),
@@ -101,6 +104,12 @@ impl Asker {
     fn act(&self, path: &str) -> Result<(), Failure> {
         let answered = self.client.post::<ChangeView>(path, "")?;
         self.print(answered, Answer::Change);
+        Ok(())
+    }
+
+    fn write(&self, path: &str, body: &str) -> Result<(), Failure> {
+        let answered = self.client.post::<SubmitView>(path, body)?;
+        self.print(answered, Answer::Submit);
         Ok(())
     }
 

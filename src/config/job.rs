@@ -24,12 +24,12 @@ const SYSTEM_SCHEMAS: [&str; 4] = ["mysql", "information_schema", "performance_s
 /// Most characters of a MySQL identifier.
 const IDENTIFIER_CHARS_MAX: usize = 64;
 /// Bounds of `link.batch_bytes`: a batch must fit a data frame (16 MiB) with room for its headers.
-const BATCH_BYTES: (u64, u64) = (1 << 10, 8 << 20);
+pub(crate) const BATCH_BYTES: (u64, u64) = (1 << 10, 8 << 20);
 /// Longest `link.batch_delay`; longer is a lag nobody asked for. A guess.
-const BATCH_DELAY_MS_MAX: u64 = 10_000;
+pub(crate) const BATCH_DELAY_MS_MAX: u64 = 10_000;
 /// Bounds of `apply.group_transactions` and `apply.group_bytes`: a group is one target transaction. A guess.
-const GROUP_TRANSACTIONS: (u64, u64) = (1, 100_000);
-const GROUP_BYTES: (u64, u64) = (64 << 10, 256 << 20);
+pub(crate) const GROUP_TRANSACTIONS: (u64, u64) = (1, 100_000);
+pub(crate) const GROUP_BYTES: (u64, u64) = (64 << 10, 256 << 20);
 
 const ROOT_KEYS: [&str; 14] = [
     "name",

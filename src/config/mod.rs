@@ -9,3 +9,4 @@ pub mod job;
 mod job_endpoint;
 mod job_later;
 mod job_placement;
+pub mod job_set;

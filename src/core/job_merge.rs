@@ -1,7 +1,8 @@
 //! The law of the job table: how two records of one job become one, and what the result means.
 //!
 //! A larger incarnation wins whole. Within one: the context is the pointwise maximum; specs and holds keep what both have,
-//! and what one has and the other has not seen; restart and claim are maxima; history is the newest of the union. Every
+//! and what one has and the other has not seen; restart and claim are maxima; history and past specs are the newest of the
+//! union. Every
 //! part is a join, so merges are commutative, associative and idempotent, and neither order, loss nor repetition of
 //! messages matters. A hold is removed only by someone who saw it: a stop is never lost to a concurrent start or edit.
 
@@ -12,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::core::ids::JobName;
-use crate::core::job_record::{Dot, Extra, HistoryEntry, canonical_json};
+use crate::core::job_record::{Dot, Extra, HistoryEntry, PastSpec, canonical_json};
 use crate::core::job_spec::JobSpec;
 use crate::core::stable_hash::hex256;
 
@@ -20,6 +21,9 @@ pub use crate::core::job_record::{Claim, Hold, HoldKind, JobRecord, SpecEntry};
 
 /// Events kept per job. Trades record size (about 150 bytes each) for memory of people; a guess.
 pub const HISTORY_MAX: usize = 32;
+
+/// Replaced specs kept per job: enough to go back over a bad day's edits. A guess; `job_versions` bounds the size of each.
+pub const PAST_MAX: usize = 6;
 
 /// Spec fields that may differ between concurrent edits without holding the job: they change speed, not what arrives.
 const LIVE_FIELDS: [&str; 2] = ["link", "apply"];
@@ -47,6 +51,7 @@ pub fn merge(a: &JobRecord, b: &JobRecord) -> JobRecord {
         holds: merge_dotted(&a.holds, &a.vv, &b.holds, &b.vv),
         restart: a.restart.max(b.restart),
         history: merge_history(&a.history, &b.history),
+        past: merge_past(&a.past, &b.past),
         claim: newer_claim(a.claim.as_ref(), b.claim.as_ref()).cloned(),
         extra: merge_extra(&a.extra, &b.extra),
     }
@@ -167,18 +172,42 @@ fn choose_spec(record: &JobRecord) -> Choice<'_> {
     if record.spec.values().all(|other| other.spec == entry.spec) {
         return Choice::Agreed(newest);
     }
-    let meaning = without_live_fields(&entry.spec);
-    if record.spec.values().all(|other| without_live_fields(&other.spec) == meaning) {
-        return Choice::Preferred(newest);
+    if has_one_meaning(record) {
+        // Nobody saw both, so no count of edits tells which is meant: the later one, by its own clock.
+        let later = record.spec.iter().max_by_key(|(dot, entry)| (&entry.at, *dot));
+        return later.map_or(Choice::Undecided, |(dot, _)| Choice::Preferred(dot));
     }
-    let running = record
-        .claim
-        .as_ref()
-        .filter(|claim| !claim.is_released)
-        .map(|claim| &claim.spec);
-    match running.and_then(|dot| record.spec.get_key_value(dot)) {
-        Some((dot, _)) => Choice::Preferred(dot),
-        None => Choice::Undecided,
+    running_spec(record).map_or(Choice::Undecided, Choice::Preferred)
+}
+
+/// True when all live specs replicate the same: they differ at most in speed.
+#[must_use]
+pub fn has_one_meaning(record: &JobRecord) -> bool {
+    let mut meanings = record.spec.values().map(|entry| without_live_fields(&entry.spec));
+    meanings.next().is_some_and(|first| meanings.all(|meaning| meaning == first))
+}
+
+/// The live spec that the owner runs, or the one that replicates the same as what it runs.
+fn running_spec(record: &JobRecord) -> Option<&Dot> {
+    let claim = record.claim.as_ref().filter(|claim| !claim.is_released)?;
+    if let Some((dot, _)) = record.spec.get_key_value(&claim.spec) {
+        return Some(dot);
+    }
+    let replaced = record.past.iter().find(|past| past.dot == claim.spec)?;
+    let meaning = without_live_fields(&replaced.spec);
+    let same = record
+        .spec
+        .iter()
+        .filter(|(_, entry)| without_live_fields(&entry.spec) == meaning);
+    same.max_by_key(|(dot, entry)| (&entry.at, *dot)).map(|(dot, _)| dot)
+}
+
+/// Returns the spec in force: what runs, or would run without the holds. None while concurrent versions are undecided.
+#[must_use]
+pub fn in_force(record: &JobRecord) -> Option<(&Dot, &SpecEntry)> {
+    match choose_spec(record) {
+        Choice::Agreed(dot) | Choice::Preferred(dot) => record.spec.get_key_value(dot),
+        Choice::Undecided => None,
     }
 }
 
@@ -228,6 +257,14 @@ pub(crate) fn merge_history(a: &[HistoryEntry], b: &[HistoryEntry]) -> Vec<Histo
     all.sort_by(|(x_text, x), (y_text, y)| (y.version, &y.at, &y.dot, y_text).cmp(&(x.version, &x.at, &x.dot, x_text)));
     all.dedup_by(|(x, _), (y, _)| x == y);
     all.into_iter().take(HISTORY_MAX).map(|(_, entry)| entry.clone()).collect()
+}
+
+/// Returns the newest replaced specs of both, newest first.
+pub(crate) fn merge_past(a: &[PastSpec], b: &[PastSpec]) -> Vec<PastSpec> {
+    let mut all: Vec<(String, &PastSpec)> = a.iter().chain(b).map(|past| (canonical(past), past)).collect();
+    all.sort_by(|(x_text, x), (y_text, y)| (y.version, &y.at, &y.dot, y_text).cmp(&(x.version, &x.at, &x.dot, x_text)));
+    all.dedup_by(|(x, _), (y, _)| x == y);
+    all.into_iter().take(PAST_MAX).map(|(_, past)| past.clone()).collect()
 }
 
 /// The claim of the newer epoch; within one epoch the release, then the newer source task.

@@ -6,8 +6,10 @@
 use serde_json::Value;
 
 use crate::core::ids::{Incarnation, JobName, Life};
-use crate::core::job_merge::{claim_order, merge_history};
+use crate::core::job_merge::{claim_order, has_one_meaning, in_force, merge_history, merge_past};
 use crate::core::job_record::{Claim, Dot, Extra, HistoryEntry, Hold, HoldKind, JobRecord, SpecEntry};
+use crate::core::job_versions::{self, past_of};
+use crate::core::setting::Setting;
 
 /// Who acts: the store's identity, the next unused counter, and the words for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +77,15 @@ pub enum OperationError {
         /// The version the caller saw.
         expected: u64,
     },
+    /// A setting would decide by the way which of several concurrent versions is meant.
+    #[error("{count} concurrent versions differ in what they replicate")]
+    Undecided {
+        /// How many.
+        count: usize,
+    },
+    /// No spec of that version is kept, or two different ones are.
+    #[error(transparent)]
+    Version(#[from] job_versions::VersionError),
 }
 
 /// What submit or edit did.
@@ -118,19 +129,47 @@ pub fn submit(
 
 /// Replaces every spec that was seen by a new one. Holds stay.
 pub fn edit(record: &JobRecord, spec: Value, expect_version: Option<u64>, actor: &mut Actor) -> Result<Written, OperationError> {
-    let mut record = living(record)?;
+    let record = living(record)?;
     let found = record.version();
     if let Some(expected) = expect_version.filter(|expected| *expected != found) {
         return Err(OperationError::VersionMoved { found, expected });
     }
-    if record.spec.len() == 1 && record.spec.values().all(|entry| entry.spec == spec) {
-        return Ok(Written::Unchanged);
+    Ok(replace(record, spec, actor, "edit", ""))
+}
+
+/// Writes the spec in force with other settings as a new version. Refused while concurrent versions differ in meaning.
+pub fn set(record: &JobRecord, settings: &[Setting], actor: &mut Actor) -> Result<Written, OperationError> {
+    let record = living(record)?;
+    let base = in_force(&record).filter(|_| has_one_meaning(&record));
+    let count = record.spec.len();
+    let (_, base) = base.ok_or(OperationError::Undecided { count })?;
+    let mut spec = base.spec.clone();
+    for setting in settings {
+        setting.put(&mut spec);
     }
+    let words: Vec<String> = settings.iter().map(ToString::to_string).collect();
+    Ok(replace(record, spec, actor, "set", &words.join(", ")))
+}
+
+/// Writes the spec of an earlier version as a new version.
+pub fn revert(record: &JobRecord, version: u64, actor: &mut Actor) -> Result<Written, OperationError> {
+    let record = living(record)?;
+    let spec = job_versions::spec_of(&record, version)?.clone();
+    Ok(replace(record, spec, actor, "revert", &format!("to version {version}")))
+}
+
+/// Puts one spec in the place of all live ones, which become past.
+fn replace(mut record: JobRecord, spec: Value, actor: &mut Actor, what: &str, note: &str) -> Written {
+    if record.spec.len() == 1 && record.spec.values().all(|entry| entry.spec == spec) {
+        return Written::Unchanged;
+    }
+    let next = record.version() + 1;
     let dot = actor.dot(&mut record);
+    record.past = merge_past(&record.past, &past_of(&record.spec));
     record.spec.clear();
-    record.spec.insert(dot.clone(), entry(spec, found + 1, actor));
-    actor.note(&mut record, dot, "edit", "");
-    Ok(Written::Changed(record))
+    record.spec.insert(dot.clone(), entry(spec, next, actor));
+    actor.note(&mut record, dot, what, note);
+    Written::Changed(record)
 }
 
 /// Holds the job. Replaces the holds of the same kind that were seen, so repeated stops do not pile up.

@@ -84,6 +84,24 @@ pub struct SpecEntry {
     pub extra: Extra,
 }
 
+/// A spec that a newer one replaced, kept for `peer history` and `peer revert`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastSpec {
+    /// The event that wrote it.
+    pub dot: Dot,
+    /// Its version.
+    pub version: u64,
+    /// When it was written, for people.
+    pub at: String,
+    /// Who wrote it, for people.
+    pub author: String,
+    /// The spec, verbatim.
+    pub spec: Value,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
 /// Why a job is held. Stronger ones first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -163,7 +181,7 @@ pub struct HistoryEntry {
     pub at: String,
     /// The event.
     pub dot: Dot,
-    /// `submit`, `edit`, `stop`, `pause`, `failed`, `resume`, `restart`, `purge`.
+    /// `submit`, `edit`, `set`, `revert`, `stop`, `pause`, `failed`, `resume`, `restart`, `purge`.
     pub what: String,
     /// Who, for people.
     pub author: String,
@@ -228,6 +246,9 @@ pub struct JobRecord {
     pub restart: u64,
     /// The last events, newest first.
     pub history: Vec<HistoryEntry>,
+    /// The last replaced specs, newest first. Absent in the stored text when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<PastSpec>,
     /// The newest known owner.
     pub claim: Option<Claim>,
     /// Unknown fields.

@@ -95,6 +95,8 @@ async fn wrong_usage_is_exit_code_2() {
         &["submit"],
         &[],
         &["purge", "orders"],
+        &["set", "orders"],
+        &["revert", "orders", "first"],
     ] {
         let (code, stdout, stderr) = peer(args).await;
         assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}");
@@ -144,6 +146,9 @@ async fn every_question_has_an_answer_for_people_and_one_for_programs() {
         (&["members"][..], "as sh-1 sees it"),
         (&["jobs"], "sh-1 -> bj-1"),
         (&["status", "orders"], "1 of 2 tables"),
+        (&["set", "orders", "link.rate=10 MB/s"], "updated: version 3"),
+        (&["history", "orders"], "link.rate_bytes: 0 -> 10000000"),
+        (&["revert", "orders", "1"], "updated: version 3"),
         (&["pause", "orders"], "paused"),
         (&["resume", "orders"], "resumed"),
         (&["stop", "orders"], "stopped"),

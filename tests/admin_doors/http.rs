@@ -86,6 +86,26 @@ async fn submit_takes_toml_and_tells_every_fault() {
 }
 
 #[tokio::test]
+async fn versions_are_set_listed_and_reverted_over_http() {
+    let doors = Doors::open().await;
+    let (status, set) = doors
+        .json(
+            "POST",
+            "/v1/jobs/orders/set",
+            "link.rate=10 MB/s\napply.group_transactions=5\n",
+        )
+        .await;
+    assert_eq!((status, &set["version"]), (200, &3.into()));
+    let (status, history) = doors.json("GET", "/v1/jobs/orders/history", "").await;
+    assert_eq!(status, 200);
+    assert_keys(&history, "name incarnation version events");
+    assert_keys(&history["events"][0], "version at by what note changes in_force kept");
+    let (status, reverted) = doors.json("POST", "/v1/jobs/orders/revert?version=1", "").await;
+    assert_eq!((status, &reverted["result"]), (200, &"updated".into()));
+    doors.close().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_answered_has_a_status_and_a_reason() {
     let doors = Doors::open().await;
     let too_large = "x".repeat(256 * 1024 + 1);
@@ -96,6 +116,11 @@ async fn what_cannot_be_answered_has_a_status_and_a_reason() {
         ("GET", "/v2/jobs", "", 404),
         ("GET", "/v1/jobs/Not%20A%20Name", "", 400),
         ("POST", "/v1/jobs/orders/explode", "", 400),
+        ("POST", "/v1/jobs/orders/set", "", 400),
+        ("POST", "/v1/jobs/orders/set", "sink.host=h", 400),
+        ("POST", "/v1/jobs/nope/set", "link.rate=0", 404),
+        ("POST", "/v1/jobs/orders/revert", "", 400),
+        ("GET", "/v1/jobs/nope/history", "", 404),
         ("POST", "/v1/jobs?updat=true", "", 400),
         ("POST", "/v1/jobs", &too_large, 400),
         ("PUT", "/v1/jobs", "", 405),

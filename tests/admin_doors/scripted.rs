@@ -48,6 +48,17 @@ fn change(name: &str, action: &str, desired: Option<Desired>) -> Reply<'static, 
     answer(known(name, view))
 }
 
+fn next_version() -> SubmitView {
+    SubmitView {
+        name: "orders".to_owned(),
+        incarnation: 1,
+        version: 3,
+        result: SubmitResult::Updated,
+        seen_by: 2,
+        peers: 3,
+    }
+}
+
 fn owner(peer: &str) -> OwnerView {
     OwnerView {
         peer: Some(peer.to_owned()),
@@ -195,6 +206,40 @@ impl Cluster for Scripted {
             seen_by: 2,
             peers: 3,
         }))
+    }
+
+    fn set<'a>(&'a self, name: &'a str, settings: Vec<String>) -> Reply<'a, SubmitView> {
+        match peer::config::job_set::parse_settings(&settings) {
+            Ok(_) => answer(known(name, next_version())),
+            Err(faults) => answer(Err(Refusal::invalid(faults))),
+        }
+    }
+
+    fn history<'a>(&'a self, name: &'a str) -> Reply<'a, JobHistoryView> {
+        let event = |version: u64, what: &str, changes: Option<&str>| EventView {
+            version,
+            at: Some("2026-01-02T03:04:05Z".to_owned()),
+            by: Some("sh-1".to_owned()),
+            what: what.to_owned(),
+            note: None,
+            changes: changes.map(|change| vec![change.to_owned()]),
+            in_force: version == 2,
+            kept: true,
+        };
+        let view = JobHistoryView {
+            name: "orders".to_owned(),
+            incarnation: 1,
+            version: Some(2),
+            events: vec![
+                event(2, "set", Some("link.rate_bytes: 0 -> 10000000")),
+                event(1, "submit", None),
+            ],
+        };
+        answer(known(name, view))
+    }
+
+    fn revert<'a>(&'a self, name: &'a str, _: u64) -> Reply<'a, SubmitView> {
+        answer(known(name, next_version()))
     }
 
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView> {

@@ -2,6 +2,7 @@
 //!
 //! Fed by the doors with views; pure. JSON is not made here: the views are the JSON.
 
+mod history;
 mod status;
 mod table;
 mod units;
@@ -15,6 +16,7 @@ use crate::admin::views::{
     ChangeView, JobLine, JobsView, MemberView, MembersView, PlacementView, SubmitResult, SubmitView, VersionView,
 };
 
+pub use history::history;
 pub use status::status;
 pub use units::{bytes, count, duration_ms, rate};
 
@@ -31,6 +33,7 @@ pub fn answer(answer: &Answer, width: u16) -> String {
         Answer::Members(view) => members(view, width),
         Answer::Jobs(view) => jobs(view, width),
         Answer::Status(view) => status(view, width),
+        Answer::History(view) => history(view, width),
         Answer::Submit(view) => submit(view),
         Answer::Change(view) => change(view),
         Answer::Version(view) => version(view),

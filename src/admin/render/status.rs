@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::admin::render::table::table;
 use crate::admin::render::{UNKNOWN, bytes, count, duration_ms, or_unknown, placement};
-use crate::admin::views::{CopyView, Desired, PositionView, StatusView, TableView, TotalsView};
+use crate::admin::views::{ConcurrentView, CopyView, Desired, PositionView, StatusView, TableView, TotalsView};
 
 /// Tables of the copy, errors and events shown; the rest is in the JSON.
 const LIST_MAX: usize = 10;
@@ -53,6 +53,9 @@ pub fn status(view: &StatusView, width: u16) -> String {
         let why = hold.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         put_wrapped(line, "hold", &format!("{}{by}{at}{why}", hold.kind), width);
     }
+    for version in &view.concurrent {
+        put_wrapped(line, "conflict", &concurrent_version(version), width);
+    }
     for error in view.errors.iter().take(LIST_MAX) {
         put_wrapped(line, "error", &format!("{} {} {}", error.at, error.code, error.text), width);
         if !error.fix.is_empty() {
@@ -69,6 +72,18 @@ pub fn status(view: &StatusView, width: u16) -> String {
         line.push_str(&placement(&view.placement, width));
     }
     text
+}
+
+/// One of the versions of which an edit must choose.
+fn concurrent_version(version: &ConcurrentView) -> String {
+    let by = version.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let at = version.at.as_deref().map(|at| format!(" at {at}")).unwrap_or_default();
+    let what = match (version.in_force, version.changes.is_empty()) {
+        (true, _) => "in force".to_owned(),
+        (false, true) => "not in force".to_owned(),
+        (false, false) => format!("not in force: {}", version.changes.join("; ")),
+    };
+    format!("version {}{by}{at}, {what}", version.version)
 }
 
 fn state(view: &StatusView) -> String {

@@ -3,10 +3,12 @@
 //! Filled by the `Cluster` implementation, drawn by `render`, sent by `http` and `shell`, read back by the command line.
 //! Fields are stable and only ever added. `None` is `null` and means "not known here", never zero. Holds no decision.
 
+mod history;
 mod jobs;
 mod peers;
 mod status;
 
+pub use history::{ConcurrentView, EventView, JobHistoryView};
 pub use jobs::{ChangeView, Desired, JobLine, JobPhase, JobsView, OwnerView, SubmitResult, SubmitView};
 pub use peers::{HealthView, MemberStanding, MemberView, MembersView, TaskCountsView, VersionView};
 pub use status::{

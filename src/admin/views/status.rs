@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::views::history::ConcurrentView;
 use crate::admin::views::jobs::{Desired, JobPhase};
 use crate::core::disposition::Disposition;
 use crate::core::fault::Fault;
@@ -46,6 +47,9 @@ pub struct StatusView {
     pub holds: Vec<HoldView>,
     /// Newest first.
     pub history: Vec<HistoryView>,
+    /// Versions written without knowing of each other, until an edit decides; absent when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub concurrent: Vec<ConcurrentView>,
 }
 
 impl StatusView {
@@ -70,6 +74,7 @@ impl StatusView {
             placement: Vec::new(),
             holds: Vec::new(),
             history: Vec::new(),
+            concurrent: Vec::new(),
         }
     }
 
