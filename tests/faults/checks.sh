@@ -43,8 +43,8 @@ check_epochs() {
 
 # The oracle knows one thing: sinks live in beijing, sources in shanghai.
 check_placements() {
-    local ids name
-    for name in sh-1 sh-2; do ids+="'$(cat "$case_dir/$name.id" 2>/dev/null)',"; done
+    local ids='' file
+    for file in "$case_dir"/sh-*.id; do ids+="'$(<"$file")',"; done
     none "a sink outside beijing" "SELECT n, owner FROM audit.$schema WHERE owner <> '' AND owner NOT LIKE 'bj-%' LIMIT 5"
     none "a source outside shanghai" "SELECT n, src_owner FROM audit.$schema WHERE src_owner <> '' AND src_owner NOT IN (${ids%,}) LIMIT 5"
 }
