@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use peer::core::disposition::Disposition;
 use peer::core::ids::{Epoch, Incarnation, JobId, Life, NodeId, Seq, SourceEpoch};
 use peer::mysql::error::Error;
-use peer::mysql::target::purge::{purge, read_fence};
+use peer::mysql::target::purge::{adopt, purge, read_fence, shut_out};
 use peer::mysql::target::writer::Target;
 
 use support::servers::servers;
@@ -394,4 +394,60 @@ async fn an_account_without_the_right_to_create_is_refused_for_good() {
     assert_eq!((error.code(), error.disposition()), ("PEER1305", Disposition::Fatal));
     assert!(error.fix().contains("grant"), "{error:?}");
     assert_eq!((wrong.code(), wrong.disposition()), ("PEER1304", Disposition::Fatal));
+}
+
+#[tokio::test]
+async fn a_fence_that_was_shut_ends_the_owner_and_takes_only_who_has_heard() {
+    let bed = Bed::new("shut").await;
+    let nobody = shut_out(&bed.sink, &bed.request("asked")).await.expect("reached");
+    assert_eq!(nobody, None, "nobody ever wrote");
+    let mut owner = bed.started("a").await;
+    owner.apply_group(&bed.group(11, vec![insert(1, 1)])).await.expect("applied");
+    let ended = shut_out(&bed.sink, &bed.request("asked"))
+        .await
+        .expect("reached")
+        .expect("a row");
+    assert_eq!((ended.before.epoch, ended.epoch), (Epoch(1), Epoch(2)));
+    assert_eq!(ended.before.owner, Some(NodeId("a".into())));
+    owner
+        .apply_group(&bed.group(12, vec![insert(2, 1)]))
+        .await
+        .expect_err("its epoch is over");
+    // The owner that did not hear of the stop comes back with what it knows: its own epoch.
+    let mut deaf = bed.request("a");
+    deaf.epoch_seen = Epoch(1);
+    let error = Target::acquire(&bed.sink, deaf).await.expect_err("kept out");
+    assert!(matches!(error, Error::FencedOut { epoch: Epoch(2), .. }), "{error:?}");
+    assert_eq!(error.disposition(), Disposition::Superseded);
+    assert_eq!(bed.rows().await, [(1, 1)].into());
+    let mut heard = bed.request("b");
+    heard.epoch_seen = Epoch(2);
+    let (next, _) = Target::acquire(&bed.sink, heard).await.expect("after a resume");
+    assert_eq!(next.epoch(), Epoch(3));
+    assert_eq!(next.progress().seq, Seq(2));
+}
+
+#[tokio::test]
+async fn adopted_progress_goes_on_and_its_old_owner_is_ended() {
+    let bed = Bed::new("adopt").await;
+    let mut theirs = bed.started("a").await;
+    theirs.apply_group(&bed.group(11, vec![insert(1, 1)])).await.expect("applied");
+    let mut ours = bed.request("b");
+    ours.cluster_id = peer::core::ids::ClusterId("d".repeat(64));
+    ours.life = Life("2".repeat(32));
+    let foreign = shut_out(&bed.sink, &ours).await.expect_err("not ours to stop");
+    assert!(matches!(foreign, Error::ForeignProgress { .. }), "{foreign:?}");
+    let ended = adopt(&bed.sink, &ours).await.expect("reached").expect("a row");
+    assert_eq!((ended.before.epoch, ended.epoch), (Epoch(1), Epoch(2)));
+    assert_eq!(adopt(&bed.sink, &ours).await.expect("reached"), None, "it is ours now");
+    theirs
+        .apply_group(&bed.group(12, vec![insert(2, 1)]))
+        .await
+        .expect_err("its epoch is over");
+    let mut target = Target::acquire(&bed.sink, ours).await.expect("adopted").0;
+    assert_eq!((target.epoch(), target.progress().seq), (Epoch(3), Seq(2)));
+    target.apply_group(&bed.group(12, vec![insert(3, 1)])).await.expect("goes on");
+    assert_eq!(bed.rows().await, [(1, 1), (3, 1)].into());
+    let back = Target::acquire(&bed.sink, bed.request("a")).await.expect_err("foreign now");
+    assert!(matches!(back, Error::ForeignProgress { .. }), "{back:?}");
 }

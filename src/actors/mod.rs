@@ -20,6 +20,7 @@ pub mod sync_table;
 pub mod table_keeper;
 pub mod table_view;
 pub mod target_cleaning;
+pub mod target_orders;
 pub mod task_entries;
 pub mod task_report;
 pub mod tasks;

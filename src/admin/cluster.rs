@@ -21,6 +21,8 @@ pub struct SubmitRequest {
     pub update: bool,
     /// Refuse when the present version is another one.
     pub expect_version: Option<u64>,
+    /// Resume from progress that another cluster or an earlier life left in the target.
+    pub adopt: bool,
 }
 
 /// Most bytes of a job's text, at every door. Guess: 256 KiB is some five thousand tables; the job table keeps it in memory.
@@ -59,6 +61,12 @@ pub trait Cluster: Send + Sync + 'static {
     fn restart<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
     /// Forgets the job and its progress; refuses `Unknown`.
     fn purge<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
+    /// Holds the job like `stop`, and ends its owner in the target, which need not hear of it; refuses `Unknown`, and `NotReady`
+    /// when the target is not reached from here (the hold stays).
+    fn stop_fence<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
+    /// Forgets the job and, from here, its rows in the target; refuses `Unknown`, and `NotReady` when the target is not reached
+    /// from here (the job stays forgotten).
+    fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
     /// What this peer is and runs.
     fn version(&self) -> Reply<'_, VersionView>;
     /// The process works.

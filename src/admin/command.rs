@@ -55,6 +55,11 @@ pub enum Command {
         /// The job.
         job: String,
     },
+    /// Hold the job, and end its owner in the target from the asked peer.
+    StopFence {
+        /// The job.
+        job: String,
+    },
     /// Start both tasks again.
     Restart {
         /// The job.
@@ -62,6 +67,11 @@ pub enum Command {
     },
     /// Forget the job and its progress.
     Purge {
+        /// The job.
+        job: String,
+    },
+    /// Forget the job, and its progress from the asked peer.
+    PurgeTarget {
         /// The job.
         job: String,
     },

@@ -43,6 +43,8 @@ async fn ask(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal>
         Command::Resume { job } => Answer::Change(cluster.release(&job).await?),
         Command::Restart { job } => Answer::Change(cluster.restart(&job).await?),
         Command::Purge { job } => Answer::Change(cluster.purge(&job).await?),
+        Command::StopFence { job } => Answer::Change(cluster.stop_fence(&job).await?),
+        Command::PurgeTarget { job } => Answer::Change(cluster.purge_target(&job).await?),
         Command::Version => Answer::Version(cluster.version().await?),
         Command::Help => Answer::Help(HelpView { help: HELP.to_owned() }),
     })

@@ -104,8 +104,32 @@ async fn status(State(door): State<Door>, Path(name): Path<String>) -> Response 
     run(&door, job_name(&name).map(|job| Command::Status { job })).await
 }
 
-async fn purge(State(door): State<Door>, Path(name): Path<String>) -> Response {
-    run(&door, job_name(&name).map(|job| Command::Purge { job })).await
+/// The query of `DELETE /v1/jobs/NAME`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PurgeQuery {
+    #[serde(default)]
+    target: bool,
+}
+
+async fn purge(State(door): State<Door>, Path(name): Path<String>, query: Result<Query<PurgeQuery>, QueryRejection>) -> Response {
+    let asked = query.map_err(|error| {
+        Refusal::usage(
+            "query",
+            &error.body_text(),
+            "`?target=true` or none",
+            "DELETE /v1/jobs/NAME?target=true",
+        )
+    });
+    let command = asked.and_then(|Query(query)| {
+        let job = job_name(&name)?;
+        Ok(if query.target {
+            Command::PurgeTarget { job }
+        } else {
+            Command::Purge { job }
+        })
+    });
+    run(&door, command).await
 }
 
 async fn history(State(door): State<Door>, Path(name): Path<String>) -> Response {
@@ -159,8 +183,35 @@ async fn version(State(door): State<Door>) -> Response {
     run(&door, Ok(Command::Version)).await
 }
 
-async fn act(State(door): State<Door>, Path((name, action)): Path<(String, String)>) -> Response {
-    let command = job_name(&name).and_then(|job| match action.as_str() {
+/// The query of `POST /v1/jobs/NAME/ACTION`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActQuery {
+    #[serde(default)]
+    fence: bool,
+}
+
+async fn act(
+    State(door): State<Door>,
+    Path((name, action)): Path<(String, String)>,
+    query: Result<Query<ActQuery>, QueryRejection>,
+) -> Response {
+    let form = "`?fence=true` with stop, or none";
+    let fix = "POST /v1/jobs/NAME/stop?fence=true";
+    let asked = query.map_err(|error| Refusal::usage("query", &error.body_text(), form, fix));
+    let command = asked.and_then(|Query(query)| {
+        let job = job_name(&name)?;
+        match (query.fence, action.as_str()) {
+            (false, _) => action_command(job, &action),
+            (true, "stop") => Ok(Command::StopFence { job }),
+            (true, other) => Err(Refusal::usage("query", &format!("fence with `{other}`"), form, fix)),
+        }
+    });
+    run(&door, command).await
+}
+
+fn action_command(job: String, action: &str) -> Result<Command, Refusal> {
+    match action {
         "pause" => Ok(Command::Pause { job }),
         "resume" => Ok(Command::Resume { job }),
         "stop" => Ok(Command::Stop { job }),
@@ -171,8 +222,7 @@ async fn act(State(door): State<Door>, Path((name, action)): Path<(String, Strin
             "pause, resume, stop, restart, set or revert",
             "POST /v1/jobs/NAME/pause",
         )),
-    });
-    run(&door, command).await
+    }
 }
 
 /// The query of `POST /v1/jobs`.
@@ -182,6 +232,8 @@ struct SubmitQuery {
     #[serde(default)]
     update: bool,
     expect_version: Option<u64>,
+    #[serde(default)]
+    adopt: bool,
 }
 
 async fn submit(
@@ -196,7 +248,7 @@ fn submit_command(
     query: Result<Query<SubmitQuery>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Command, Refusal> {
-    let form = "`?update=true&expect_version=N`, both optional";
+    let form = "`?update=true&expect_version=N&adopt=true`, each optional";
     let query = query.map_err(|error| Refusal::usage("query", &error.body_text(), form, "POST /v1/jobs?update=true"))?;
     let expected = format!("a job.toml of at most {JOB_TEXT_BYTES_MAX} bytes");
     let refuse = |found: String| Refusal::invalid(Fault::new("PEER1055", "body", found, &expected, "send the text of job.toml"));
@@ -206,6 +258,7 @@ fn submit_command(
         text,
         update: query.update,
         expect_version: query.expect_version,
+        adopt: query.adopt,
     }))
 }
 

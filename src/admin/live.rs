@@ -31,7 +31,7 @@ use crate::core::spec_diff::differences;
 
 /// A running peer behind the doors.
 pub struct Live {
-    handle: PeerHandle,
+    pub(super) handle: PeerHandle,
 }
 
 impl Live {
@@ -41,14 +41,20 @@ impl Live {
         Arc::new(Self { handle })
     }
 
-    fn record(&self, name: &str) -> Result<Arc<JobRecord>, Refusal> {
+    pub(super) fn record(&self, name: &str) -> Result<Arc<JobRecord>, Refusal> {
         let found = self.handle.table().get(&JobName(name.to_owned())).cloned();
         found
             .filter(|record| record.is_alive())
             .ok_or_else(|| Refusal::unknown_job(name))
     }
 
-    async fn change(&self, name: &str, change: Change, action: &str, desired: Option<Desired>) -> Result<ChangeView, Refusal> {
+    pub(super) async fn change(
+        &self,
+        name: &str,
+        change: Change,
+        action: &str,
+        desired: Option<Desired>,
+    ) -> Result<ChangeView, Refusal> {
         let old = self.record(name)?;
         let (record, changed) = self
             .handle
@@ -62,27 +68,30 @@ impl Live {
             action: action.to_owned(),
             desired,
             changed,
+            target: None,
         })
     }
 
     async fn submit_job(&self, request: SubmitRequest) -> Result<SubmitView, Refusal> {
         let spec = parse_job(&request.text).map_err(Refusal::invalid)?;
         let json = serde_json::to_value(&spec).expect("a spec has only text keys");
+        let life = self.handle.new_life();
         let change = Change::Submit {
-            spec: json,
-            life: self.handle.new_life(),
+            spec: json.clone(),
+            life: life.clone(),
             update: request.update,
             expect_version: request.expect_version,
         };
-        let old = self
-            .handle
-            .table()
-            .get(&spec.name)
-            .cloned()
-            .filter(|record| record.is_alive());
+        let known = self.handle.table().get(&spec.name).cloned();
+        let old = known.clone().filter(|record| record.is_alive());
         if let Some(old) = old.as_deref().filter(|_| request.update) {
             refuse_other_source(old, &spec)?;
         }
+        // Before the job is taken: whoever starts it must find the progress adopted.
+        let adopted_epoch = match request.adopt && will_be_taken(old.as_deref(), &json, &request) {
+            true => self.adopt(&spec, known.as_deref(), &life).await?,
+            false => None,
+        };
         let changed = self.handle.change(&spec.name, change).await;
         let (record, is_changed) = changed.map_err(|error| exists_or(&spec, old.as_deref(), error))?;
         let result = match (is_changed, &old) {
@@ -90,7 +99,16 @@ impl Live {
             (true, None) => SubmitResult::Accepted,
             (true, Some(_)) => SubmitResult::Updated,
         };
-        Ok(self.written(&record, result).await)
+        let mut record = record;
+        if adopted_epoch.is_some() && old.is_some() {
+            // It failed because of that progress.
+            let restarted = self.handle.change(&spec.name, Change::Restart).await;
+            (record, _) = restarted.map_err(|error| refusal(&spec.name.0, error))?;
+        }
+        Ok(SubmitView {
+            adopted_epoch,
+            ..self.written(&record, result).await
+        })
     }
 
     /// Spreads a written version and says who has it.
@@ -104,6 +122,7 @@ impl Live {
             result,
             seen_by: seen_by as u64,
             peers: peers.max(1) as u64,
+            adopted_epoch: None,
         }
     }
 
@@ -209,6 +228,14 @@ impl Cluster for Live {
         Box::pin(self.change(name, Change::Purge, "purge", None))
     }
 
+    fn stop_fence<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        Box::pin(self.stop_and_fence(name))
+    }
+
+    fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        Box::pin(self.purge_with_target(name))
+    }
+
     fn version(&self) -> Reply<'_, VersionView> {
         Box::pin(async {
             Ok(VersionView {
@@ -228,6 +255,14 @@ impl Cluster for Live {
         // The doors open only when everything behind them runs.
         self.health()
     }
+}
+
+/// The table will not refuse this submit, as far as is known now.
+fn will_be_taken(old: Option<&JobRecord>, json: &serde_json::Value, request: &SubmitRequest) -> bool {
+    let Some(old) = old else { return true };
+    let is_same = old.newest_spec().is_some_and(|(_, entry)| entry.spec == *json);
+    let is_version = request.expect_version.is_none_or(|version| version == old.version());
+    is_same || (request.update && is_version)
 }
 
 /// A change of source identity would make the progress in the target a lie (DESIGN 1.1).
@@ -273,7 +308,7 @@ fn exists(fault: Fault) -> Refusal {
     Refusal::new(RefusalKind::Exists, fault)
 }
 
-fn refusal(name: &str, error: ChangeError) -> Refusal {
+pub(super) fn refusal(name: &str, error: ChangeError) -> Refusal {
     match error {
         ChangeError::Refused(OperationError::Absent) => Refusal::unknown_job(name),
         ChangeError::Refused(error @ OperationError::Undecided { .. }) => exists(Fault::new(

@@ -10,6 +10,7 @@ pub mod job_history;
 pub mod job_lines;
 pub mod job_status;
 pub mod live;
+mod live_target;
 pub mod parse;
 pub mod refusal;
 pub mod render;

@@ -15,16 +15,20 @@ Look
   history JOB           what happened, what changed       history orders
   version               what this peer is
 Act
-  submit [--update] [--expect-version N] <<EOF
-                        the job's text follows, up to a line EOF
+  submit [--update] [--expect-version N] [--adopt] <<EOF
+                        the job's text follows, up to a line EOF; --adopt
+                        resumes from progress that is not this job's
   set JOB KEY=VALUE...  change it while it runs
                         set orders link.rate=\"10 MB/s\"
   revert JOB VERSION    back to an earlier version        revert orders 2
   pause JOB             hold it for a while               pause orders
   resume JOB            remove the holds people put       resume orders
   stop JOB              hold it until resume              stop orders
+  stop JOB --fence      and end its owner in the target, also when the
+                        owner does not hear it            stop orders --fence
   restart JOB           start its tasks anew              restart orders
   purge JOB --yes       forget the job and its progress   purge orders --yes
+  purge JOB --yes --target  and clean the target from this very peer
 Shell
   help                  this text
   quit                  close the connection (exit does the same)
@@ -116,9 +120,7 @@ fn request(name: &str, rest: &[&str]) -> Result<Request, Refusal> {
         "resume" => Command::Resume {
             job: one_job(rest, "resume JOB")?,
         },
-        "stop" => Command::Stop {
-            job: one_job(rest, "stop JOB")?,
-        },
+        "stop" => stop(rest)?,
         "restart" => Command::Restart {
             job: one_job(rest, "restart JOB")?,
         },
@@ -193,28 +195,52 @@ fn revert(rest: &[&str]) -> Result<Command, Refusal> {
     })
 }
 
+/// Takes `flag` out of `rest`; true: it was there.
+fn without<'a>(rest: &[&'a str], flag: &str) -> (Vec<&'a str>, bool) {
+    let kept: Vec<&str> = rest.iter().copied().filter(|word| *word != flag).collect();
+    let is_there = kept.len() < rest.len();
+    (kept, is_there)
+}
+
+fn stop(rest: &[&str]) -> Result<Command, Refusal> {
+    let (names, is_fence) = without(rest, "--fence");
+    let job = one_job(&names, "stop JOB [--fence]")?;
+    Ok(if is_fence {
+        Command::StopFence { job }
+    } else {
+        Command::Stop { job }
+    })
+}
+
 fn purge(rest: &[&str]) -> Result<Command, Refusal> {
-    let form = "purge JOB --yes";
-    let names: Vec<&str> = rest.iter().copied().filter(|word| *word != "--yes").collect();
+    let form = "purge JOB --yes [--target]";
+    let (rest, is_target) = without(rest, "--target");
+    let (names, is_confirmed) = without(&rest, "--yes");
     let job = one_job(&names, form)?;
-    if names.len() == rest.len() {
+    if !is_confirmed {
         return Err(form_fault(form, "no `--yes`: the job and its progress would be forgotten"));
     }
-    Ok(Command::Purge { job })
+    Ok(if is_target {
+        Command::PurgeTarget { job }
+    } else {
+        Command::Purge { job }
+    })
 }
 
 fn submit(rest: &[&str]) -> Result<Request, Refusal> {
-    let form = "submit [--update] [--expect-version N] <<EOF";
+    let form = "submit [--update] [--expect-version N] [--adopt] <<EOF";
     let mut request = SubmitRequest {
         text: String::new(),
         update: false,
         expect_version: None,
+        adopt: false,
     };
     let mut end = None;
     let mut words = rest.iter();
     while let Some(word) = words.next() {
         match *word {
             "--update" => request.update = true,
+            "--adopt" => request.adopt = true,
             "--expect-version" => {
                 let number = words
                     .next()
@@ -315,6 +341,23 @@ mod tests {
         assert_eq!(found.request, Request::Run(expected));
         assert!(refused("set orders").faults.0[0].expected.contains("KEY=VALUE"));
         assert!(refused("revert orders two").faults.0[0].found.contains("two"));
+    }
+
+    #[test]
+    fn orders_to_the_target_are_their_own_commands() {
+        let job = || "orders".to_owned();
+        for (text, command) in [
+            ("stop orders --fence", Command::StopFence { job: job() }),
+            ("stop orders", Command::Stop { job: job() }),
+            ("purge orders --target --yes", Command::PurgeTarget { job: job() }),
+        ] {
+            assert_eq!(line(text).expect(text).request, Request::Run(command));
+        }
+        assert!(refused("purge orders --target").faults.0[0].found.contains("--yes"));
+        let Request::SubmitText { request, .. } = line("submit --adopt <<EOF").expect("good").request else {
+            panic!("not a submit");
+        };
+        assert!(request.adopt);
     }
 
     #[test]

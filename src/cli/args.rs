@@ -91,7 +91,14 @@ pub enum CliCommand {
     /// Remove the holds people put on a job
     Resume(Job),
     /// Hold a job until resume
-    Stop(Job),
+    #[command(after_help = "Example: peer stop orders --fence")]
+    Stop {
+        /// Name of the job
+        job: String,
+        /// End its owner in the target from the asked peer: it commits nothing more, also when it does not hear the stop
+        #[arg(long)]
+        fence: bool,
+    },
     /// Start a job's tasks anew, a failed job's too
     Restart(Job),
     /// Forget a job and its progress
@@ -101,6 +108,9 @@ pub enum CliCommand {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        /// Delete the rows in the target from the asked peer, which need not have owned the job
+        #[arg(long)]
+        target: bool,
     },
     /// The admin shell of a peer
     Shell {
@@ -150,6 +160,9 @@ pub struct SubmitFlags {
     /// Only when the present version is this one
     #[arg(long, requires = "update", value_name = "N")]
     pub expect_version: Option<u64>,
+    /// Resume from progress that another cluster or an earlier life left in the target; ends its owner
+    #[arg(long)]
+    pub adopt: bool,
 }
 
 /// Flags of `start` and `join`. None: not given, so environment, cluster.toml or default decide.

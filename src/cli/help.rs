@@ -21,6 +21,8 @@ Run jobs
   resume JOB                remove those holds       peer resume orders
   restart JOB               start its tasks anew     peer restart orders
   purge JOB [--yes]         forget job and progress  peer purge orders
+  stop JOB --fence, submit FILE --adopt, purge JOB --target
+                            act in the target at once, from the asked peer
 Look
   members                   who is here              peer members
   jobs                      one line per job         peer jobs --json

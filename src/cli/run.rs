@@ -51,9 +51,10 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Revert { job, version } => asker.write(&job_path(job, &format!("/revert?version={version}"))?, ""),
         CliCommand::Pause(job) => asker.act(&job_path(&job.job, "/pause")?),
         CliCommand::Resume(job) => asker.act(&job_path(&job.job, "/resume")?),
-        CliCommand::Stop(job) => asker.act(&job_path(&job.job, "/stop")?),
+        CliCommand::Stop { job, fence: false } => asker.act(&job_path(job, "/stop")?),
+        CliCommand::Stop { job, fence: true } => asker.act(&job_path(job, "/stop?fence=true")?),
         CliCommand::Restart(job) => asker.act(&job_path(&job.job, "/restart")?),
-        CliCommand::Purge { job, yes } => purge(&asker, job, *yes),
+        CliCommand::Purge { job, yes, target } => purge(&asker, job, *yes, *target),
         CliCommand::Shell { admin } => shell::run(admin),
         CliCommand::Keygen { out } => keygen(out, cli.json),
         CliCommand::Start(flags) => node::run(NodeOptions {
@@ -133,6 +134,9 @@ fn submit(asker: &Asker, flags: &SubmitFlags) -> Result<(), Failure> {
     if let Some(version) = flags.expect_version {
         path.push_str(&format!("&expect_version={version}"));
     }
+    if flags.adopt {
+        path.push_str("&adopt=true");
+    }
     let answered = asker.client.post::<SubmitView>(&path, &text)?;
     if !flags.wait {
         asker.print(answered, Answer::Submit);
@@ -171,8 +175,8 @@ fn job_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| refuse(&error.to_string()))
 }
 
-fn purge(asker: &Asker, job: &str, is_confirmed: bool) -> Result<(), Failure> {
-    let path = job_path(job, "")?;
+fn purge(asker: &Asker, job: &str, is_confirmed: bool, is_target: bool) -> Result<(), Failure> {
+    let path = job_path(job, if is_target { "?target=true" } else { "" })?;
     if !is_confirmed && !asks_yes(&format!("forget job `{job}` and its progress on the target? [y/N] "))? {
         return Err(Failure::local(
             &format!("purge of `{job}`"),

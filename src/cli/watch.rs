@@ -222,6 +222,7 @@ mod tests {
             result: SubmitResult::Updated,
             seen_by: 1,
             peers: 1,
+            adopted_epoch: None,
         }
     }
 

@@ -88,6 +88,14 @@ pub enum Error {
         /// The row's epoch; None when it is gone (the job was purged).
         found: Option<Epoch>,
     },
+    /// `stop --fence` ended the job in the target, and this peer has not heard of it. Nothing was changed.
+    #[error("the fence was shut at epoch {epoch} by `{by}`, which this peer has not heard of")]
+    FencedOut {
+        /// The row's epoch.
+        epoch: Epoch,
+        /// Where it was asked.
+        by: String,
+    },
     /// Progress is not at the group before this one although the epoch is ours: the target was restored, or a bug.
     /// Nothing was committed; acquire again.
     #[error("progress is not where epoch {held} left it")]
@@ -165,7 +173,7 @@ impl Error {
                 Disposition::Retry
             }
             Self::Server { code, .. } => server_disposition(*code),
-            Self::FenceLost { .. } => Disposition::Superseded,
+            Self::FenceLost { .. } | Self::FencedOut { .. } => Disposition::Superseded,
             Self::Tls { .. }
             | Self::Unexpected { .. }
             | Self::RowMismatch { .. }
@@ -226,6 +234,7 @@ impl Error {
             Self::BadRow { .. } => "PEER1317",
             Self::NotReplicable { .. } => "PEER1318",
             Self::BrokenStream { .. } => "PEER1319",
+            Self::FencedOut { .. } => "PEER1320",
         }
     }
 
@@ -241,7 +250,9 @@ impl Error {
             | Self::Tls { address, .. }
             | Self::Unexpected { address, .. }
             | Self::BrokenStream { address, .. } => format!("database {address}"),
-            Self::FenceLost { .. } | Self::WrongPredecessor { .. } | Self::ForeignProgress { .. } => "target".into(),
+            Self::FenceLost { .. } | Self::FencedOut { .. } | Self::WrongPredecessor { .. } | Self::ForeignProgress { .. } => {
+                "target".into()
+            }
             Self::RowMismatch { table, .. } | Self::BadRow { table, .. } => format!("table {table}"),
             Self::Unsuitable { object, .. } => object.clone(),
             Self::NotReplicable { gtid, .. } => format!("transaction {gtid}"),
@@ -271,6 +282,10 @@ impl Error {
             }
             Self::Unexpected { .. } | Self::BadRow { .. } => "this is a bug or an unsupported server: report it with the version of the server".into(),
             Self::FenceLost { .. } => "nothing: another peer owns the task".into(),
+            Self::FencedOut { .. } => {
+                "nothing: this peer hears of the stop when it reaches the others; if all have heard and `peer resume` does not start the job, run `peer stop JOB --fence` and `peer resume JOB` once more"
+                    .into()
+            }
             Self::WrongPredecessor { .. } => "nothing: progress is read again; if it stays, the target was restored while the job ran".into(),
             Self::RowMismatch { .. } => {
                 "somebody else writes to the target, or the job was resumed on a target that was changed: compare the row on both sides, put it right, then `peer restart`"
@@ -278,7 +293,7 @@ impl Error {
             }
             Self::Unsuitable { fix, .. } | Self::NotReplicable { fix, .. } => fix.clone(),
             Self::BrokenStream { .. } => "nothing: it is read again; if it stays, the binlog file on the source is damaged".into(),
-            Self::ForeignProgress { .. } => "adopt it, or forget it with `peer purge --target`".into(),
+            Self::ForeignProgress { .. } => "resume from it with `peer submit FILE --adopt`, or forget it with `peer purge JOB --target`".into(),
         }
     }
 }
@@ -307,9 +322,7 @@ fn server_disposition(code: u16) -> Disposition {
 fn server_fix(code: u16) -> &'static str {
     match code {
         1045 | 1698 => "check user and password of the endpoint, and that the account may log in from this host",
-        1044 | 1142 | 1143 | 1227 | 1370 => {
-            "grant the account the privilege the text names; `peer check` lists all that the job needs"
-        }
+        1044 | 1142 | 1143 | 1227 | 1370 => "grant the account the privilege the text names",
         1049 => "create the database, or correct its name in the job",
         1040 | 1203 => "raise max_connections, or wait: it is tried again",
         1129 | 1130 => "allow this peer's host for the account; the task moves to a peer that is let in",

@@ -154,6 +154,8 @@ async fn every_question_has_an_answer_for_people_and_one_for_programs() {
         (&["stop", "orders"], "stopped"),
         (&["restart", "orders"], "restarted"),
         (&["purge", "orders", "--yes"], "purged"),
+        (&["stop", "orders", "--fence"], "epoch 7 of `bj-1` is ended"),
+        (&["purge", "orders", "--yes", "--target"], "its rows are forgotten"),
     ];
     for (args, expected) in cases {
         let (code, stdout, stderr) = ask(&doors, args).await;

@@ -146,6 +146,17 @@ async fn holds_and_health_answer_over_http() {
         );
     }
     assert_eq!(doors.json("DELETE", "/v1/jobs/orders", "").await.1["desired"], Value::Null);
+    let fenced = doors.json("POST", "/v1/jobs/orders/stop?fence=true", "").await.1;
+    assert_eq!(
+        (&fenced["desired"], &fenced["target"]["ended_epoch"]),
+        (&"stop".into(), &7.into())
+    );
+    assert_eq!(doors.json("POST", "/v1/jobs/orders/pause?fence=true", "").await.0, 400);
+    let purged = doors.json("DELETE", "/v1/jobs/orders?target=true", "").await.1;
+    assert_eq!(purged["target"]["forgot"], true);
+    assert_eq!(doors.json("DELETE", "/v1/jobs/orders?everything=true", "").await.0, 400);
+    let adopted = doors.json("POST", "/v1/jobs?adopt=true", "name = \"orders\"").await.1;
+    assert_eq!(adopted["adopted_epoch"], 4);
     assert_eq!(doors.json("GET", "/v1/version", "").await.1["name"], "sh-1");
     assert_eq!(doors.ask("GET", "/v1/health", "").await.0, 200);
     assert_eq!(doors.ask("GET", "/metrics", "").await.0, 200);

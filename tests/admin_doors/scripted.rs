@@ -44,6 +44,24 @@ fn change(name: &str, action: &str, desired: Option<Desired>) -> Reply<'static, 
         action: action.to_owned(),
         desired,
         changed: true,
+        target: None,
+    };
+    answer(known(name, view))
+}
+
+fn in_target(name: &str, action: &str, desired: Option<Desired>, forgot: bool) -> Reply<'static, ChangeView> {
+    let view = ChangeView {
+        name: name.to_owned(),
+        incarnation: 1,
+        action: action.to_owned(),
+        desired,
+        changed: true,
+        target: Some(TargetView {
+            endpoint: "172.100.9.2:3306".to_owned(),
+            ended_epoch: (!forgot).then_some(7),
+            ended_owner: (!forgot).then(|| "bj-1".to_owned()),
+            forgot,
+        }),
     };
     answer(known(name, view))
 }
@@ -56,6 +74,7 @@ fn next_version() -> SubmitView {
         result: SubmitResult::Updated,
         seen_by: 2,
         peers: 3,
+        adopted_epoch: None,
     }
 }
 
@@ -205,6 +224,7 @@ impl Cluster for Scripted {
             result,
             seen_by: 2,
             peers: 3,
+            adopted_epoch: request.adopt.then_some(4),
         }))
     }
 
@@ -259,6 +279,14 @@ impl Cluster for Scripted {
 
     fn purge<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
         change(name, "purge", None)
+    }
+
+    fn stop_fence<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        in_target(name, "stop", Some(Desired::Stop), false)
+    }
+
+    fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
+        in_target(name, "purge", None, true)
     }
 
     fn version(&self) -> Reply<'_, VersionView> {

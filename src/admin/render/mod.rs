@@ -13,7 +13,7 @@ use crate::admin::command::Answer;
 use crate::admin::refusal::Refusal;
 use crate::admin::render::table::table;
 use crate::admin::views::{
-    ChangeView, JobLine, JobsView, MemberView, MembersView, PlacementView, SubmitResult, SubmitView, VersionView,
+    ChangeView, JobLine, JobsView, MemberView, MembersView, PlacementView, SubmitResult, SubmitView, TargetView, VersionView,
 };
 
 pub use history::history;
@@ -154,8 +154,11 @@ fn submit(view: &SubmitView) -> String {
         SubmitResult::Unchanged => "unchanged",
         SubmitResult::Updated => "updated",
     };
+    let adopted = view.adopted_epoch.map_or_else(String::new, |epoch| {
+        format!("resumes from the target's progress of epoch {epoch}\n")
+    });
     format!(
-        "{} {done}: version {}, on {} of {} peers\n",
+        "{} {done}: version {}, on {} of {} peers\n{adopted}",
         view.name, view.version, view.seen_by, view.peers
     )
 }
@@ -170,10 +173,26 @@ fn change(view: &ChangeView) -> String {
         other => other,
     };
     let already = if view.changed { "" } else { " already" };
+    let target = view.target.as_ref().map_or_else(String::new, target);
     match view.desired {
-        Some(desired) => format!("{}{already} {done}: it is meant to {}\n", view.name, desired.word()),
-        None => format!("{}{already} {done}\n", view.name),
+        Some(desired) => format!("{}{already} {done}: it is meant to {}\n{target}", view.name, desired.word()),
+        None => format!("{}{already} {done}\n{target}", view.name),
     }
+}
+
+fn target(view: &TargetView) -> String {
+    let what = match (view.forgot, view.ended_epoch) {
+        (true, _) => "its rows are forgotten".to_owned(),
+        (false, None) => "it has no rows there".to_owned(),
+        (false, Some(epoch)) => {
+            let owner = view
+                .ended_owner
+                .as_ref()
+                .map_or_else(|| "nobody".to_owned(), |name| format!("`{name}`"));
+            format!("epoch {epoch} of {owner} is ended, nothing of it commits any more")
+        }
+    };
+    format!("target {}: {what}\n", view.endpoint)
 }
 
 fn version(view: &VersionView) -> String {

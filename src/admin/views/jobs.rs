@@ -138,6 +138,9 @@ pub struct SubmitView {
     pub seen_by: u64,
     /// Live peers in all.
     pub peers: u64,
+    /// Progress that was adopted: the epoch that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted_epoch: Option<u64>,
 }
 
 /// What came of a `submit`.
@@ -150,6 +153,19 @@ pub enum SubmitResult {
     Unchanged,
     /// A new version of a known job.
     Updated,
+}
+
+/// What was done in a job's target from the peer that was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// `host:port`.
+    pub endpoint: String,
+    /// The epoch that ended; None: the job never wrote there, or all it wrote is forgotten.
+    pub ended_epoch: Option<u64>,
+    /// Name of the peer that owned it; None: nobody did.
+    pub ended_owner: Option<String>,
+    /// Rows of the job were deleted.
+    pub forgot: bool,
 }
 
 /// Answer of `pause`, `resume`, `stop`, `restart` and `purge`.
@@ -165,4 +181,7 @@ pub struct ChangeView {
     pub desired: Option<Desired>,
     /// False: it was so already.
     pub changed: bool,
+    /// Of `stop --fence` and `purge --target`: what was done in the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetView>,
 }

@@ -9,7 +9,7 @@ mod peers;
 mod status;
 
 pub use history::{ConcurrentView, EventView, JobHistoryView};
-pub use jobs::{ChangeView, Desired, JobLine, JobPhase, JobsView, OwnerView, SubmitResult, SubmitView};
+pub use jobs::{ChangeView, Desired, JobLine, JobPhase, JobsView, OwnerView, SubmitResult, SubmitView, TargetView};
 pub use peers::{HealthView, MemberStanding, MemberView, MembersView, TaskCountsView, VersionView};
 pub use status::{
     CopyView, ErrorView, HistoryView, HoldView, PlacementView, PositionView, SinkView, SourceView, StatusView, TableView,

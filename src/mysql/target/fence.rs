@@ -71,15 +71,26 @@ pub struct FenceRow {
     pub quiet: Option<Duration>,
 }
 
+impl FenceRow {
+    /// `stop --fence` ended the owner: the row's name says where that was asked, and nobody owns it.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.owner.is_none() && !self.owner_name.is_empty()
+    }
+}
+
 /// Sets up a session for the meta tables.
 pub async fn prepare_control(session: &mut Session) -> Result<(), Error> {
     session.execute(CONTROL_SETTINGS).await.map(drop)
 }
 
-/// Makes this owner the newest one and ends the sessions of all older ones.
+/// Makes this owner the newest one and ends the sessions of all older ones. A row that was fenced out (`shut`) takes only who
+/// has heard of that.
 pub async fn acquire(session: &mut Session, meta: &Meta, request: &AcquireRequest) -> Result<Epoch, Error> {
     ensure_row(session, meta, request).await?;
-    let epoch = bump(session, meta, request).await?;
+    let Some(epoch) = bump(session, meta, request).await? else {
+        return Err(not_taken(session, meta, request).await?);
+    };
     clear_older(session, meta, &request.job, epoch, ClearWait::UntilGone).await?;
     Ok(epoch)
 }
@@ -102,11 +113,16 @@ async fn ensure_row(session: &mut Session, meta: &Meta, request: &AcquireRequest
             found.ok_or_else(|| session.unexpected("no fence row", "the row just made"))?
         }
     };
-    if found.cluster_id == request.cluster_id && found.life == request.life {
+    refuse_foreign(&found, &request.job, &request.cluster_id, &request.life)
+}
+
+/// The row was made by this life of the job in this cluster.
+pub(super) fn refuse_foreign(found: &FenceRow, job: &JobId, cluster_id: &ClusterId, life: &Life) -> Result<(), Error> {
+    if found.cluster_id == *cluster_id && found.life == *life {
         return Ok(());
     }
-    let name = &request.job.name;
-    let of_whom = if found.cluster_id == request.cluster_id {
+    let name = &job.name;
+    let of_whom = if found.cluster_id == *cluster_id {
         "an earlier job of this name"
     } else {
         "another cluster"
@@ -125,10 +141,21 @@ async fn ensure_row(session: &mut Session, meta: &Meta, request: &AcquireRequest
     })
 }
 
-async fn bump(session: &mut Session, meta: &Meta, request: &AcquireRequest) -> Result<Epoch, Error> {
+/// Why the row was there a moment ago and did not take this owner.
+async fn not_taken(session: &mut Session, meta: &Meta, request: &AcquireRequest) -> Result<Error, Error> {
+    Ok(match read(session, meta, &request.job).await? {
+        Some(row) if row.is_shut() && row.epoch > request.epoch_seen => Error::FencedOut {
+            epoch: row.epoch,
+            by: row.owner_name,
+        },
+        _ => session.unexpected("no fence row of this life", "the row read a moment ago"),
+    })
+}
+
+async fn bump(session: &mut Session, meta: &Meta, request: &AcquireRequest) -> Result<Option<Epoch>, Error> {
     let sql = format!(
         "UPDATE {} SET epoch = LAST_INSERT_ID(GREATEST(epoch, {}) + 1), owner = {}, owner_name = {}, boot = {}, since = NOW(6) \
-         WHERE {} AND cluster_id = {} AND life = {}",
+         WHERE {} AND cluster_id = {} AND life = {} AND (owner <> '' OR owner_name = '' OR epoch <= {})",
         meta.table("fence"),
         request.epoch_seen,
         quote::text(&request.owner.0),
@@ -136,24 +163,26 @@ async fn bump(session: &mut Session, meta: &Meta, request: &AcquireRequest) -> R
         request.boot,
         of_job(&request.job),
         quote::text(&request.cluster_id.0),
-        quote::text(&request.life.0)
+        quote::text(&request.life.0),
+        request.epoch_seen
     );
     bump_with(session, meta, &request.job, &sql).await
 }
 
-/// Runs a bump; when somebody holds the row, ends the registered sessions that may hold it and tries again.
-async fn bump_with(session: &mut Session, meta: &Meta, job: &JobId, sql: &str) -> Result<Epoch, Error> {
+/// Runs a bump; when somebody holds the row, ends the registered sessions that may hold it and tries again. None: no row fits.
+async fn bump_with(session: &mut Session, meta: &Meta, job: &JobId, sql: &str) -> Result<Option<Epoch>, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
         match session.execute(sql).await {
             Ok(1) => {
                 let issued = session.first::<u64>("SELECT LAST_INSERT_ID()").await?;
-                return issued
-                    .map(Epoch)
-                    .ok_or_else(|| session.unexpected("no row", "the epoch just issued"));
+                let epoch = issued.map(Epoch);
+                return Ok(Some(
+                    epoch.ok_or_else(|| session.unexpected("no row", "the epoch just issued"))?,
+                ));
             }
-            Ok(_) => return Err(session.unexpected("no fence row of this life", "the row read a moment ago")),
+            Ok(_) => return Ok(None),
             Err(error) if error.is_lock_conflict() && tries < BUMP_TRIES => {
                 clear_older(session, meta, job, Epoch(u64::MAX), ClearWait::KillOnly).await?;
             }
@@ -321,14 +350,26 @@ pub async fn end_owner(session: &mut Session, meta: &Meta, job: &JobId) -> Resul
     if read(session, meta, job).await?.is_none() {
         return Ok(false);
     }
-    let sql = format!(
-        "UPDATE {} SET epoch = LAST_INSERT_ID(epoch + 1), owner = '', owner_name = '', since = NOW(6) WHERE {}",
-        meta.table("fence"),
-        of_job(job)
-    );
-    let epoch = bump_with(session, meta, job, &sql).await?;
-    clear_older(session, meta, job, epoch, ClearWait::UntilGone).await?;
+    replace_owner(session, meta, job, "owner = '', owner_name = ''", &of_job(job)).await?;
     Ok(true)
+}
+
+/// Bumps the epoch of these rows with these values, and ends the sessions of the owner.
+pub(super) async fn replace_owner(
+    session: &mut Session,
+    meta: &Meta,
+    job: &JobId,
+    values: &str,
+    rows: &str,
+) -> Result<Epoch, Error> {
+    let sql = format!(
+        "UPDATE {} SET epoch = LAST_INSERT_ID(epoch + 1), {values}, since = NOW(6) WHERE {rows}",
+        meta.table("fence")
+    );
+    let bumped = bump_with(session, meta, job, &sql).await?;
+    let epoch = bumped.ok_or_else(|| session.unexpected("another fence row", "the row read a moment ago"))?;
+    clear_older(session, meta, job, epoch, ClearWait::UntilGone).await?;
+    Ok(epoch)
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Meta {
             object: format!("schema {} of the target", self.schema),
             found: found.map_or("no version".into(), |version| format!("version {version}")),
             expected: format!("version {VERSION}"),
-            fix: "run the peer version that made it, or `peer purge --target` every job on this target and drop the schema"
+            fix: "run the peer version that made it, or `peer purge JOB --target` every job on this target and drop the schema"
                 .into(),
         })
     }

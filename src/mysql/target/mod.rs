@@ -4,6 +4,7 @@ pub mod apply;
 mod conflict;
 pub mod create;
 pub mod fence;
+pub mod fence_orders;
 mod form;
 pub mod literal;
 pub mod meta;

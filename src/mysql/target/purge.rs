@@ -1,12 +1,14 @@
-//! Looking at and forgetting a job's rows in a target, without owning it.
+//! Looking at, shutting, adopting and forgetting a job's rows in a target, without owning it.
 //!
-//! Called by the job actor (who owns it, is the owner alive) and by `peer purge --target`. Purge ends the owner first.
+//! Called by placement (who owns it, is the owner alive) and for `stop --fence`, `submit --adopt`, `purge --target`. All three
+//! end the owner first.
 
-use crate::core::ids::JobId;
+use crate::core::ids::{Epoch, JobId};
 use crate::core::job_spec::SinkSpec;
 use crate::mysql::error::Error;
 use crate::mysql::session::Session;
-use crate::mysql::target::fence::{self, FenceRow};
+use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
+use crate::mysql::target::fence_orders;
 use crate::mysql::target::meta::{JOB_TABLES, Meta, of_job};
 
 /// The fence row of a job; None when the target has none.
@@ -34,4 +36,49 @@ pub async fn purge(spec: &SinkSpec, job: &JobId) -> Result<bool, Error> {
     }
     session.close().await;
     Ok(is_there)
+}
+
+/// What `shut_out` and `adopt` ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The row as it was.
+    pub before: FenceRow,
+    /// The epoch it has now, which belongs to nobody.
+    pub epoch: Epoch,
+    /// `server_uuid` of the target.
+    pub target_uuid: String,
+}
+
+/// Ends the job's owner and takes nobody from now on who has not heard of it. None: nobody ever wrote there.
+pub async fn shut_out(spec: &SinkSpec, request: &AcquireRequest) -> Result<Option<Ended>, Error> {
+    let meta = Meta::new(&spec.meta_schema);
+    let mut session = Session::connect(&spec.endpoint).await?;
+    fence::prepare_control(&mut session).await?;
+    let ended = match meta.exists(&mut session).await? {
+        true => fence_orders::shut(&mut session, &meta, request).await?,
+        false => None,
+    };
+    told(session, ended).await
+}
+
+/// Makes progress of another cluster or life this life's. None: there is none, or it is this life's already.
+pub async fn adopt(spec: &SinkSpec, request: &AcquireRequest) -> Result<Option<Ended>, Error> {
+    let meta = Meta::new(&spec.meta_schema);
+    let mut session = Session::connect(&spec.endpoint).await?;
+    fence::prepare_control(&mut session).await?;
+    let ended = match meta.exists(&mut session).await? {
+        true => fence_orders::adopt(&mut session, &meta, request).await?,
+        false => None,
+    };
+    told(session, ended).await
+}
+
+async fn told(mut session: Session, ended: Option<(FenceRow, Epoch)>) -> Result<Option<Ended>, Error> {
+    let target_uuid = session.first::<String>("SELECT @@server_uuid").await?.unwrap_or_default();
+    session.close().await;
+    Ok(ended.map(|(before, epoch)| Ended {
+        before,
+        epoch,
+        target_uuid,
+    }))
 }
