@@ -10,6 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
+use crate::actors::drain::Drain;
 use crate::actors::handle::PeerHandle;
 use crate::actors::job_table::{JobTable, JobTableArgs};
 use crate::actors::me::Me;
@@ -71,6 +72,9 @@ impl Actor for Peer {
             news,
         } = args;
         let seen = table.subscribe();
+        let drain = Drain::new(me.clone(), Arc::clone(&store));
+        // Before placement looks at the roster for the first time.
+        drain.restore().await?;
         let cell = || myself.get_cell();
         let job_table = JobTableArgs {
             node: me.node.clone(),
@@ -101,6 +105,7 @@ impl Actor for Peer {
             job_table,
             tasks,
             placement,
+            drain,
         };
         Ok(PeerState {
             handle,

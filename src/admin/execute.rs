@@ -43,6 +43,9 @@ async fn ask(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal>
         Command::Resume { job } => Answer::Change(cluster.release(&job).await?),
         Command::Restart { job } => Answer::Change(cluster.restart(&job).await?),
         Command::Purge { job } => Answer::Change(cluster.purge(&job).await?),
+        Command::Drain { peer } => Answer::Peer(cluster.drain(&peer, true).await?),
+        Command::Undrain { peer } => Answer::Peer(cluster.drain(&peer, false).await?),
+        Command::Leave => Answer::Peer(cluster.leave().await?),
         Command::Version => Answer::Version(cluster.version().await?),
         Command::Help => Answer::Help(HelpView { help: HELP.to_owned() }),
     })

@@ -21,6 +21,9 @@ Run jobs
   resume JOB                remove those holds       peer resume orders
   restart JOB               start its tasks anew     peer restart orders
   purge JOB [--yes]         forget job and progress  peer purge orders
+Care for peers
+  drain | undrain PEER      move its tasks away      peer drain sh-1
+  leave                     drain, then end the peer that is asked
 Look
   members                   who is here              peer members
   jobs                      one line per job         peer jobs --json

@@ -255,6 +255,7 @@ impl Parts {
             me: me.clone(),
             table: sync.clone(),
             tasks: handle.tasks(),
+            drain: handle.drain(),
         };
         tasks.spawn(incoming::run(incoming, doors, stop.clone()));
         tasks.spawn(table_exchange::run(
@@ -280,6 +281,18 @@ impl Parts {
     pub(super) async fn root_ended(&self) {
         // An error means that the watcher itself is gone, which also means that the root is.
         let _ = self.root_task.clone().wait_for(|has_ended| *has_ended).await;
+    }
+
+    /// Returns when somebody asked this peer to leave.
+    pub(super) async fn leave_asked(&self) {
+        self.handle.drain().leave_asked().await;
+    }
+
+    /// Gives the tasks to other peers; those that nobody took within `limit` are stopped like the rest.
+    pub(super) async fn hand_over(&self, limit: Duration) {
+        if !self.handle.hand_over(limit).await {
+            warn!(?limit, "tasks are left that no other peer has taken");
+        }
     }
 
     /// Stops tasks in good order, then everything that serves other peers.
