@@ -149,7 +149,7 @@ async fn until_told(parts: &Parts) -> Result<Duration, Failure> {
 }
 
 /// Takes the peer down: tasks first, so that fences are released; then doors, gossip and the endpoint.
-async fn leave(parts: Parts, config: &Config, stop: CancellationToken, served: TaskTracker) {
+async fn leave(mut parts: Parts, config: &Config, stop: CancellationToken, served: TaskTracker) {
     parts.stop_tasks().await;
     if let Err(error) = parts.me.membership.leave(Leaving::ForGood).await {
         warn!(%error, "the goodbye was not gossiped");

@@ -49,6 +49,9 @@ const NEWS_MAX: usize = 1024;
 /// How long the root may take to stop; a little more than its own bound.
 const ROOT_TIME_MAX: Duration = Duration::from_secs(8);
 
+/// How long the last push to other peers may take.
+const SPREAD_TIME_MAX: Duration = Duration::from_millis(1500);
+
 fn refuse(fault: Fault) -> Failure {
     Failure::new(EXIT_FAILED, fault)
 }
@@ -185,6 +188,7 @@ pub(super) struct Parts {
     handle: PeerHandle,
     root: ActorRef<PeerMsg>,
     root_task: watch::Receiver<bool>,
+    spread: JoinHandle<()>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -264,7 +268,7 @@ impl Parts {
             sync,
             stop.clone(),
         ));
-        tasks.spawn(spread::run(me.clone(), seen, names, stop.clone()));
+        let spread = tasks.spawn(spread::run(me.clone(), seen, names, stop.clone()));
         let root_task = watch_root(joined, &tasks);
         info!(node = %me.node, boot = me.boot.0, "peer started");
         Ok(Self {
@@ -272,6 +276,7 @@ impl Parts {
             handle,
             root,
             root_task,
+            spread,
             stop,
             tasks,
         })
@@ -296,9 +301,14 @@ impl Parts {
     }
 
     /// Stops tasks in good order, then everything that serves other peers.
-    pub(super) async fn stop_tasks(&self) {
+    pub(super) async fn stop_tasks(&mut self) {
         if self.root.call(PeerMsg::Stop, Some(ROOT_TIME_MAX)).await.is_err() {
             warn!("the root actor had ended already");
+        }
+        // It ends with the job table, after the last push: released claims must arrive before the goodbye, or others wait for
+        // an owner that is not there.
+        if tokio::time::timeout(SPREAD_TIME_MAX, &mut self.spread).await.is_err() {
+            warn!("the last changes were not pushed to every peer");
         }
         self.stop.cancel();
         self.tasks.close();
