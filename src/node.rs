@@ -1,6 +1,6 @@
 //! Wires a peer together: clock and randomness enter here.
 //!
-//! Top to bottom: configuration, key, store, endpoint, doors, gossip, actors, ready; then it waits for SIGTERM and takes
+//! Top to bottom: configuration, key, store, endpoint, doors, gossip, actors, ready; then it waits for SIGTERM or `leave` and takes
 //! everything down in the opposite order. Holds no decision.
 
 pub mod joining;
@@ -46,6 +46,12 @@ pub struct NodeOptions {
     /// What was typed.
     pub flags: NodeFlags,
 }
+
+/// How long others may take to have the tasks of a peer that was told to end. Sinks end by themselves, so this is for a source
+/// whose sink is elsewhere; who stops a peer waits for it.
+const END_HAND_OVER_MAX: Duration = Duration::from_secs(2);
+/// The same for `leave`: the person who asked wants the tasks moved, not the process gone.
+const LEAVE_HAND_OVER_MAX: Duration = Duration::from_secs(30);
 
 /// How long the doors may take to finish the requests in hand.
 const DOORS_TIME_MAX: Duration = Duration::from_secs(3);
@@ -104,8 +110,11 @@ async fn run_config(config: Config, mode: &Mode) -> Result<(), Failure> {
     );
 
     let outcome = until_told(&parts).await;
+    if let Ok(limit) = &outcome {
+        parts.hand_over(*limit).await;
+    }
     leave(parts, &config, stop, served).await;
-    outcome
+    outcome.map(drop)
 }
 
 fn write_run_file(config: &Config, run_file: &RunFile) -> Result<(), Failure> {
@@ -114,18 +123,20 @@ fn write_run_file(config: &Config, run_file: &RunFile) -> Result<(), Failure> {
         .map_err(|error| Failure::new(crate::cli::failure::EXIT_FAILED, error.fault()))
 }
 
-/// Waits for SIGTERM or SIGINT, or for the root actor to die.
-async fn until_told(parts: &Parts) -> Result<(), Failure> {
+/// Waits for SIGTERM, SIGINT or `leave`, or for the root actor to die. Returns how long the tasks may take to move.
+async fn until_told(parts: &Parts) -> Result<Duration, Failure> {
     let failed = |error: std::io::Error| Failure::local("signals", &error.to_string(), "signal handlers", "report this");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    tokio::select! {
-        _ = terminate.recv() => info!("asked to leave"),
-        _ = interrupt.recv() => info!("asked to leave"),
+    let limit = tokio::select! {
+        _ = terminate.recv() => END_HAND_OVER_MAX,
+        _ = interrupt.recv() => END_HAND_OVER_MAX,
+        () = parts.leave_asked() => LEAVE_HAND_OVER_MAX,
         () = parts.root_ended() => {
             return Err(Failure::local("peer", "a core part ended, see the log", "a peer that runs", "start it again; its state is on disk"));
         }
-    }
+    };
+    info!("asked to leave");
     // A second signal ends the process at once, whatever is still being finished.
     tokio::spawn(async move {
         tokio::select! {
@@ -134,11 +145,11 @@ async fn until_told(parts: &Parts) -> Result<(), Failure> {
         }
         process::exit(i32::from(crate::cli::failure::EXIT_INTERRUPTED));
     });
-    Ok(())
+    Ok(limit)
 }
 
 /// Takes the peer down: tasks first, so that fences are released; then doors, gossip and the endpoint.
-async fn leave(parts: Parts, config: &Config, stop: CancellationToken, served: TaskTracker) {
+async fn leave(mut parts: Parts, config: &Config, stop: CancellationToken, served: TaskTracker) {
     parts.stop_tasks().await;
     if let Err(error) = parts.me.membership.leave(Leaving::ForGood).await {
         warn!(%error, "the goodbye was not gossiped");

@@ -88,6 +88,7 @@ impl Bench {
                     Ok(peer.clone())
                 }
             }),
+            leave_source: Arc::new(|_| Box::pin(std::future::pending())),
             events: events_tx,
             status: status_tx,
             window_bytes: 1 << 20,

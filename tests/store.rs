@@ -46,6 +46,21 @@ fn reopening_keeps_records_and_identity_and_the_boot_grows() {
 }
 
 #[test]
+fn a_draining_peer_still_drains_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert!(!store.is_draining().unwrap());
+    assert!(!store.set_draining(false).unwrap(), "it did not drain");
+    assert!(store.set_draining(true).unwrap());
+    assert!(!store.set_draining(true).unwrap(), "it did already");
+    drop(store);
+    let store = open(dir.path());
+    assert!(store.is_draining().unwrap());
+    assert!(store.set_draining(false).unwrap());
+    assert!(!store.is_draining().unwrap());
+}
+
+#[test]
 fn no_dot_is_given_out_twice_even_across_starts() {
     let dir = tempfile::tempdir().unwrap();
     let mut last = 0;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use ractor::ActorRef;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::actors::cluster_view::ClusterView;
+use crate::actors::drain::Drain;
 use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
 use crate::actors::placement::PlacementMsg;
@@ -19,6 +20,7 @@ use crate::actors::table_keeper::{Change, ChangeError, Changed};
 use crate::actors::table_view::TableView;
 use crate::actors::task_report::TaskReport;
 use crate::actors::tasks_msg::TasksMsg;
+use crate::core::fault::Fault;
 use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_record::JobRecord;
 use crate::gossip::table_sync;
@@ -33,6 +35,12 @@ const PUSH_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long the owner of a job may take to answer; then its status is unknown, which is said.
 const REPORT_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How long another peer may take to keep on its disk that it drains.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// How often a leaving peer looks whether its tasks are gone.
+const IDLE_LOOK: Duration = Duration::from_millis(20);
+
 /// A running peer.
 #[derive(Clone)]
 pub struct PeerHandle {
@@ -44,6 +52,7 @@ pub struct PeerHandle {
     pub(super) job_table: ActorRef<JobTableMsg>,
     pub(super) tasks: ActorRef<TasksMsg>,
     pub(super) placement: ActorRef<PlacementMsg>,
+    pub(super) drain: Drain,
 }
 
 impl PeerHandle {
@@ -127,6 +136,72 @@ impl PeerHandle {
             }
         };
         timeout(REPORT_TIME_MAX, asked).await.ok()?
+    }
+
+    /// Whether this peer drains.
+    #[must_use]
+    pub fn drain(&self) -> Drain {
+        self.drain.clone()
+    }
+
+    /// Lets a peer give its tasks away, or take tasks again; returns false when it was so already.
+    ///
+    /// # Errors
+    /// It refused, and nothing changed; or it did not answer, and that is not known.
+    pub async fn set_draining(&self, peer: &NodeId, is_draining: bool) -> Result<bool, Fault> {
+        if *peer == self.me.node {
+            return self.drain.set(is_draining).await;
+        }
+        let silent = |found: &str| {
+            let fix = "look at `peer members` before you repeat it; repeating is safe";
+            Fault::new(
+                "PEER1709",
+                format!("peer {peer}"),
+                found,
+                "an answer to drain or undrain",
+                fix,
+            )
+        };
+        let facts = self.me.membership.facts().borrow().clone();
+        let address = facts.iter().find(|known| known.id == *peer).map(|known| known.address);
+        let asked = async {
+            let address = address.ok_or_else(|| silent("its address is not known"))?;
+            let opened = self.me.endpoint.open(address, StreamKind::Control).await;
+            let mut stream = opened.map_err(|error| silent(&error.to_string()))?;
+            let sent = stream.send(&Request::Drain { is_draining }).await;
+            sent.map_err(|error| silent(&error.to_string()))?;
+            match stream.recv::<Response>().await {
+                Ok(Response::Drained { is_changed }) => Ok(is_changed),
+                Ok(Response::Refused { fault_json }) => {
+                    Err(serde_json::from_str(&fault_json).unwrap_or_else(|_| silent("a refusal that is not readable")))
+                }
+                Ok(_) => Err(silent("an answer to another question")),
+                Err(error) => Err(silent(&error.to_string())),
+            }
+        };
+        timeout(DRAIN_TIME_MAX, asked)
+            .await
+            .unwrap_or_else(|_| Err(silent(&format!("no answer within {} s", DRAIN_TIME_MAX.as_secs()))))
+    }
+
+    /// Gives all tasks away and returns when nothing runs here any more, or when the time is up.
+    pub async fn hand_over(&self, limit: Duration) -> bool {
+        self.drain.leave();
+        let gone = async {
+            while !self.is_idle().await {
+                sleep(IDLE_LOOK).await;
+            }
+        };
+        timeout(limit, gone).await.is_ok()
+    }
+
+    /// Nothing runs here; also when nobody is left who would run it.
+    async fn is_idle(&self) -> bool {
+        match self.tasks.call(TasksMsg::IsIdle, Some(REPORT_TIME_MAX)).await {
+            Ok(ractor::rpc::CallResult::Success(is_idle)) => is_idle,
+            Ok(ractor::rpc::CallResult::Timeout) => false,
+            _ => true,
+        }
     }
 
     /// Why this peer does or does not try to own the job, in words; None when there is nothing to say.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::actors::drain::Drain;
 use crate::actors::handle::local_report;
 use crate::actors::me::Me;
 use crate::actors::sync_table::SyncTable;
@@ -49,6 +50,8 @@ pub struct Doors {
     pub table: Arc<SyncTable>,
     /// The tasks.
     pub tasks: ActorRef<TasksMsg>,
+    /// Whether this peer drains.
+    pub drain: Drain,
 }
 
 /// Hands streams on until `stop`.
@@ -176,6 +179,12 @@ async fn answer(request: Request, doors: &Doors) -> Response {
                 report_json: serde_json::to_string(&examined.await).expect("a report has only text"),
             }
         }
+        Request::Drain { is_draining } => match doors.drain.set(is_draining).await {
+            Ok(is_changed) => Response::Drained { is_changed },
+            Err(fault) => Response::Refused {
+                fault_json: serde_json::to_string(&fault).expect("a fault has only text"),
+            },
+        },
         Request::Status { job } => {
             let report: Option<TaskReport> = local_report(&doors.tasks, &job).await;
             match report.as_ref().map(serde_json::to_string) {

@@ -1,6 +1,7 @@
 //! Layer 4: lifecycles: supervision, membership, job table, placement, tasks.
 
 pub mod cluster_view;
+pub mod drain;
 pub mod flow_guard;
 pub mod handle;
 pub mod incoming;

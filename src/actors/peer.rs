@@ -10,8 +10,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
+use crate::actors::drain::Drain;
 use crate::actors::handle::PeerHandle;
-use crate::actors::job_table::{JobTable, JobTableArgs};
+use crate::actors::job_table::{JobTable, JobTableArgs, JobTableMsg};
 use crate::actors::me::Me;
 use crate::actors::placement::{Placement, PlacementArgs};
 use crate::actors::ports::Ports;
@@ -23,6 +24,9 @@ use crate::store::database::Store;
 
 /// How long all tasks together may take to finish their turn and release their fences.
 const STOP_TIME_MAX: Duration = Duration::from_secs(6);
+
+/// How long the claims released by that may take to the disk.
+const CLAIMS_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What the root is told.
 pub enum PeerMsg {
@@ -71,6 +75,9 @@ impl Actor for Peer {
             news,
         } = args;
         let seen = table.subscribe();
+        let drain = Drain::new(me.clone(), Arc::clone(&store));
+        // Before placement looks at the roster for the first time.
+        drain.restore().await?;
         let cell = || myself.get_cell();
         let job_table = JobTableArgs {
             node: me.node.clone(),
@@ -101,6 +108,7 @@ impl Actor for Peer {
             job_table,
             tasks,
             placement,
+            drain,
         };
         Ok(PeerState {
             handle,
@@ -113,10 +121,16 @@ impl Actor for Peer {
             PeerMsg::Stop(reply) => {
                 state.is_stopping = true;
                 state.handle.placement.stop(Some("the peer is stopping".into()));
-                let tasks = state.handle.tasks.clone();
+                let (tasks, job_table) = (state.handle.tasks.clone(), state.handle.job_table.clone());
                 // Owned by the runtime for at most STOP_TIME_MAX; the process ends right after.
                 tokio::spawn(async move {
                     let _ = tasks.call(TasksMsg::StopAll, Some(STOP_TIME_MAX)).await;
+                    // Orders are answered in turn: behind this one, every released claim is on the disk and on its way.
+                    let nothing = |reply| JobTableMsg::Merge {
+                        records: Vec::new(),
+                        reply,
+                    };
+                    let _ = job_table.call(nothing, Some(CLAIMS_TIME_MAX)).await;
                     let _ = myself.cast(PeerMsg::Stopped(reply));
                 });
             }

@@ -16,7 +16,7 @@ use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
 use crate::actors::placement::PlacementMsg;
 use crate::actors::sink_task::{SinkTask, SinkTaskArgs, SinkTaskMsg};
-use crate::actors::source_choice::source_chooser;
+use crate::actors::source_choice::{source_chooser, source_leaver};
 use crate::actors::source_task::{SourceTask, SourceTaskArgs, SourceTaskMsg};
 use crate::actors::table_keeper::Change;
 use crate::actors::target_cleaning::clean_target;
@@ -81,6 +81,7 @@ impl TasksState {
         let (status_in, status) = watch::channel(SinkStatus::default());
         let (events_in, events) = mpsc::channel(SINK_EVENTS_MAX);
         let (_, link_rate) = watch::channel(start.spec.link.rate_bytes);
+        let choose_source = source_chooser(start.spec.clone(), self.me.roster());
         let flow = SinkArgs {
             job: start.job.clone(),
             spec: start.spec.clone(),
@@ -91,7 +92,8 @@ impl TasksState {
             life: start.life.clone(),
             epoch_seen: start.epoch_seen,
             endpoint: self.me.endpoint.clone(),
-            choose_source: source_chooser(start.spec.clone(), self.me.roster()),
+            leave_source: source_leaver(choose_source.clone(), self.me.roster()),
+            choose_source,
             events: events_in,
             status: status_in,
             window_bytes: self.me.window_bytes(),
@@ -304,9 +306,14 @@ impl TasksState {
         self.answer_when_stopped();
     }
 
+    fn is_idle(&self) -> bool {
+        self.sources.is_empty() && self.sinks.values().all(|sink| sink.actor.is_none())
+    }
+
     fn answer_when_stopped(&mut self) {
-        let is_idle = self.sources.is_empty() && self.sinks.values().all(|sink| sink.actor.is_none());
-        if is_idle && let Some(reply) = self.stopping.take() {
+        if self.is_idle()
+            && let Some(reply) = self.stopping.take()
+        {
             // The caller may have stopped waiting.
             let _ = reply.send(());
         }
@@ -367,6 +374,7 @@ impl Actor for Tasks {
             TasksMsg::SinkEnded { job, result } => state.sink_ended(&job, result),
             TasksMsg::SourceEnded { subscription, result } => state.source_ended(&subscription, &result),
             TasksMsg::Report { job, reply } => drop(reply.send(report(state.sinks.get(&job), state.sources.get(&job)))),
+            TasksMsg::IsIdle(reply) => drop(reply.send(state.is_idle())),
             TasksMsg::Publish => state.publish(),
             TasksMsg::StopAll(reply) => state.stop_all(reply),
         }

@@ -126,6 +126,8 @@ pub enum TasksMsg {
         /// Gets the report; None when no sink of it ever ran here.
         reply: RpcReplyPort<Option<TaskReport>>,
     },
+    /// From `handle`: does nothing run here? Answered at once.
+    IsIdle(RpcReplyPort<bool>),
     /// From itself: tell gossip.
     Publish,
     /// From `peer`: stop everything; answered when nothing runs.

@@ -7,7 +7,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::admin::refusal::Refusal;
-use crate::admin::views::{ChangeView, HealthView, JobHistoryView, JobsView, MembersView, StatusView, SubmitView, VersionView};
+use crate::admin::views::{
+    ChangeView, HealthView, JobHistoryView, JobsView, MembersView, PeerChangeView, StatusView, SubmitView, VersionView,
+};
 
 /// The boxed future of one answer.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
@@ -67,6 +69,10 @@ pub trait Cluster: Send + Sync + 'static {
     /// Forgets the job and, from here, its rows in the target; refuses `Unknown`, and `NotReady` when the target is not reached
     /// from here (the job stays forgotten).
     fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
+    /// Lets a peer, by name or id, give its tasks away, or take tasks again; refuses `Unknown`.
+    fn drain<'a>(&'a self, peer: &'a str, is_draining: bool) -> Reply<'a, PeerChangeView>;
+    /// Lets this peer give its tasks away and end; answers before it does.
+    fn leave(&self) -> Reply<'_, PeerChangeView>;
     /// What this peer is and runs.
     fn version(&self) -> Reply<'_, VersionView>;
     /// The process works.

@@ -5,7 +5,9 @@
 use serde::Serialize;
 
 use crate::admin::cluster::SubmitRequest;
-use crate::admin::views::{ChangeView, JobHistoryView, JobsView, MembersView, StatusView, SubmitView, VersionView};
+use crate::admin::views::{
+    ChangeView, JobHistoryView, JobsView, MembersView, PeerChangeView, StatusView, SubmitView, VersionView,
+};
 
 /// What a peer can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +77,18 @@ pub enum Command {
         /// The job.
         job: String,
     },
+    /// Give a peer's tasks to others; it takes none.
+    Drain {
+        /// Name or id of the peer.
+        peer: String,
+    },
+    /// Let a peer take tasks again.
+    Undrain {
+        /// Name or id of the peer.
+        peer: String,
+    },
+    /// The peer that is asked gives its tasks away and ends.
+    Leave,
     /// What the peer is and runs.
     Version,
     /// The commands, in groups.
@@ -97,6 +111,8 @@ pub enum Answer {
     Submit(SubmitView),
     /// Of `pause`, `resume`, `stop`, `restart`, `purge`.
     Change(ChangeView),
+    /// Of `drain`, `undrain`, `leave`.
+    Peer(PeerChangeView),
     /// Of `version`.
     Version(VersionView),
     /// Of `help`.

@@ -45,6 +45,9 @@ async fn ask(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal>
         Command::Purge { job } => Answer::Change(cluster.purge(&job).await?),
         Command::StopFence { job } => Answer::Change(cluster.stop_fence(&job).await?),
         Command::PurgeTarget { job } => Answer::Change(cluster.purge_target(&job).await?),
+        Command::Drain { peer } => Answer::Peer(cluster.drain(&peer, true).await?),
+        Command::Undrain { peer } => Answer::Peer(cluster.drain(&peer, false).await?),
+        Command::Leave => Answer::Peer(cluster.leave().await?),
         Command::Version => Answer::Version(cluster.version().await?),
         Command::Help => Answer::Help(HelpView { help: HELP.to_owned() }),
     })

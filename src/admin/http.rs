@@ -26,7 +26,7 @@ use crate::admin::census::Census;
 use crate::admin::cluster::{Cluster, JOB_TEXT_BYTES_MAX, SubmitRequest};
 use crate::admin::command::Command;
 use crate::admin::execute::execute;
-use crate::admin::parse::job_name;
+use crate::admin::parse::{job_name, peer_name};
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::HealthView;
 use crate::core::fault::Fault;
@@ -75,6 +75,8 @@ pub async fn serve(
 fn router(door: Door) -> Router {
     Router::new()
         .route("/v1/members", get(members))
+        .route("/v1/members/{name}/{action}", post(act_on_peer))
+        .route("/v1/leave", post(leave))
         .route("/v1/jobs", get(jobs).post(submit))
         .route("/v1/jobs/{name}", get(status).delete(purge))
         .route("/v1/jobs/{name}/history", get(history))
@@ -225,6 +227,24 @@ fn action_command(job: String, action: &str) -> Result<Command, Refusal> {
     }
 }
 
+async fn act_on_peer(State(door): State<Door>, Path((name, action)): Path<(String, String)>) -> Response {
+    let command = peer_name(&name).and_then(|peer| match action.as_str() {
+        "drain" => Ok(Command::Drain { peer }),
+        "undrain" => Ok(Command::Undrain { peer }),
+        other => Err(Refusal::usage(
+            "path",
+            &format!("`{other}`"),
+            "drain or undrain",
+            "POST /v1/members/NAME/drain",
+        )),
+    });
+    run(&door, command).await
+}
+
+async fn leave(State(door): State<Door>) -> Response {
+    run(&door, Ok(Command::Leave)).await
+}
+
 /// The query of `POST /v1/jobs`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -281,7 +301,7 @@ async fn metrics(State(door): State<Door>) -> Response {
 
 async fn no_such_page(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
-    let fix = "see `peer help`; the paths are /v1/members, /v1/jobs, /v1/jobs/NAME, /v1/version, /v1/health, /v1/ready, /metrics";
+    let fix = "see `peer help`; the paths are /v1/members, /v1/leave, /v1/jobs, /v1/jobs/NAME, /v1/version, /v1/health, /v1/ready, /metrics";
     refused(&Refusal::new(
         RefusalKind::Unknown,
         Fault::new(

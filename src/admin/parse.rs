@@ -5,6 +5,7 @@
 use crate::admin::cluster::SubmitRequest;
 use crate::admin::command::Command;
 use crate::admin::refusal::Refusal;
+use crate::config::cluster_rules::{LABEL_FORM, is_label};
 
 /// What `help` prints in the shell.
 pub const HELP: &str = "\
@@ -29,6 +30,10 @@ Act
   restart JOB           start its tasks anew              restart orders
   purge JOB --yes       forget the job and its progress   purge orders --yes
   purge JOB --yes --target  and clean the target from this very peer
+Peers
+  drain PEER            move its tasks away; it takes no new ones
+  undrain PEER          let it take tasks again           undrain sh-1
+  leave                 this peer moves its tasks away and ends
 Shell
   help                  this text
   quit                  close the connection (exit does the same)
@@ -40,13 +45,10 @@ pub const NOT_YET: &[&str] = &[
     "auth",
     "check",
     "conflicts",
-    "drain",
-    "leave",
     "plan",
     "resync",
     "skip",
     "snapshot",
-    "undrain",
     "verify",
     "watch",
 ];
@@ -125,6 +127,13 @@ fn request(name: &str, rest: &[&str]) -> Result<Request, Refusal> {
             job: one_job(rest, "restart JOB")?,
         },
         "purge" => purge(rest)?,
+        "drain" => Command::Drain {
+            peer: one_peer(rest, "drain PEER")?,
+        },
+        "undrain" => Command::Undrain {
+            peer: one_peer(rest, "undrain PEER")?,
+        },
+        "leave" => bare(rest, "leave", Command::Leave)?,
         "submit" => return submit(rest),
         later if NOT_YET.contains(&later) => return Err(Refusal::not_yet(later)),
         other => {
@@ -212,6 +221,14 @@ fn stop(rest: &[&str]) -> Result<Command, Refusal> {
     })
 }
 
+fn one_peer(rest: &[&str], form: &str) -> Result<String, Refusal> {
+    match rest {
+        [name] => peer_name(name),
+        [] => Err(form_fault(form, "no name of a peer")),
+        [_, extra, ..] => Err(form_fault(form, &format!("`{extra}` after it"))),
+    }
+}
+
 fn purge(rest: &[&str]) -> Result<Command, Refusal> {
     let form = "purge JOB --yes [--target]";
     let (rest, is_target) = without(rest, "--target");
@@ -284,6 +301,23 @@ pub fn job_name(name: &str) -> Result<String, Refusal> {
     ))
 }
 
+/// Returns `name` when it can be a peer's name or id.
+///
+/// # Errors
+/// `Usage`, with the rule.
+pub fn peer_name(name: &str) -> Result<String, Refusal> {
+    if is_label(name) {
+        return Ok(name.to_owned());
+    }
+    let shown: String = name.chars().take(80).collect();
+    Err(Refusal::usage(
+        "peer name",
+        &format!("`{shown}`"),
+        LABEL_FORM,
+        "see `members` for the names",
+    ))
+}
+
 fn form_fault(form: &str, found: &str) -> Refusal {
     let name = form.split(' ').next().unwrap_or(form);
     Refusal::usage(&format!("`{name}`"), found, &format!("`{form}`"), "type `help` for examples")
@@ -320,6 +354,16 @@ mod tests {
     fn a_missing_job_name_is_told_with_the_form() {
         assert!(refused("pause").faults.0[0].expected.contains("pause JOB"));
         assert_eq!(refused("pause").kind, RefusalKind::Usage);
+    }
+
+    #[test]
+    fn a_peer_is_named_by_what_peers_may_be_called() {
+        let drain = Request::Run(Command::Drain { peer: "SH-1.a".into() });
+        assert_eq!(line("drain SH-1.a").expect("a name").request, drain);
+        for bad in ["drain", "drain a b", "drain a/b", "undrain", "leave now"] {
+            assert_eq!(refused(bad).kind, RefusalKind::Usage, "{bad}");
+        }
+        assert_eq!(line("leave").expect("good").request, Request::Run(Command::Leave));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub enum RefusalKind {
     Usage,
     /// What was sent has faults: 400.
     Invalid,
-    /// No such job: 404.
+    /// No such job or peer: 404.
     Unknown,
     /// It exists with another content, or in another version than expected: 409.
     Exists,
@@ -71,6 +71,20 @@ impl Refusal {
     pub fn unknown_job(name: &str) -> Self {
         let fix = "see `peer jobs` for the names; a job submitted elsewhere may still be on its way to this peer";
         let fault = Fault::new("PEER1051", format!("job `{name}`"), "no such job", "the name of a job", fix);
+        Self::new(RefusalKind::Unknown, fault)
+    }
+
+    /// The command names a peer nobody knows.
+    #[must_use]
+    pub fn unknown_peer(name: &str) -> Self {
+        let fix = "see `peer members` for the names and, with --json, the ids";
+        let fault = Fault::new(
+            "PEER1067",
+            format!("peer `{name}`"),
+            "no such peer",
+            "the name or id of a peer",
+            fix,
+        );
         Self::new(RefusalKind::Unknown, fault)
     }
 

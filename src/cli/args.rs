@@ -112,6 +112,14 @@ pub enum CliCommand {
         #[arg(long)]
         target: bool,
     },
+    /// Move a peer's tasks to others; it takes no new ones until undrain
+    #[command(after_help = "Example: peer drain sh-1")]
+    Drain(PeerName),
+    /// Let a drained peer take tasks again
+    Undrain(PeerName),
+    /// The peer that is asked moves its tasks away and ends
+    #[command(after_help = "Example: peer leave --address 127.0.0.1:7422")]
+    Leave,
     /// The admin shell of a peer
     Shell {
         /// Its address
@@ -141,6 +149,13 @@ pub enum CliCommand {
 pub struct Job {
     /// Name of the job
     pub job: String,
+}
+
+/// The peer a command is about.
+#[derive(Clone, Debug, Args)]
+pub struct PeerName {
+    /// Name or id of the peer
+    pub peer: String,
 }
 
 /// Flags of `submit`.

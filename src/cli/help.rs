@@ -23,6 +23,9 @@ Run jobs
   purge JOB [--yes]         forget job and progress  peer purge orders
   stop JOB --fence, submit FILE --adopt, purge JOB --target
                             act in the target at once, from the asked peer
+Care for peers
+  drain | undrain PEER      move its tasks away      peer drain sh-1
+  leave                     drain, then end the peer that is asked
 Look
   members                   who is here              peer members
   jobs                      one line per job         peer jobs --json

@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 
 use crate::admin::cluster::JOB_TEXT_BYTES_MAX;
 use crate::admin::command::Answer;
-use crate::admin::parse::{NOT_YET, job_name};
+use crate::admin::parse::{NOT_YET, job_name, peer_name};
 use crate::admin::refusal::Refusal;
 use crate::admin::render;
-use crate::admin::views::{ChangeView, StatusView, SubmitView, VersionView};
+use crate::admin::views::{ChangeView, PeerChangeView, StatusView, SubmitView, VersionView};
 use crate::cli::args::{Cli, CliCommand, SubmitFlags};
 use crate::cli::client::{Answered, Client};
 use crate::cli::failure::{EXIT_FAILED, Failure};
@@ -55,6 +55,9 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Stop { job, fence: true } => asker.act(&job_path(job, "/stop?fence=true")?),
         CliCommand::Restart(job) => asker.act(&job_path(&job.job, "/restart")?),
         CliCommand::Purge { job, yes, target } => purge(&asker, job, *yes, *target),
+        CliCommand::Drain(named) => asker.act_on_peer(&format!("/v1/members/{}/drain", peer_name(&named.peer)?)),
+        CliCommand::Undrain(named) => asker.act_on_peer(&format!("/v1/members/{}/undrain", peer_name(&named.peer)?)),
+        CliCommand::Leave => asker.act_on_peer("/v1/leave"),
         CliCommand::Shell { admin } => shell::run(admin),
         CliCommand::Keygen { out } => keygen(out, cli.json),
         CliCommand::Start(flags) => node::run(NodeOptions {
@@ -111,6 +114,12 @@ impl Asker {
     fn write(&self, path: &str, body: &str) -> Result<(), Failure> {
         let answered = self.client.post::<SubmitView>(path, body)?;
         self.print(answered, Answer::Submit);
+        Ok(())
+    }
+
+    fn act_on_peer(&self, path: &str) -> Result<(), Failure> {
+        let answered = self.client.post::<PeerChangeView>(path, "")?;
+        self.print(answered, Answer::Peer);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Layer 1: what the files say, checked, as valid values.
 
 pub mod cluster;
-mod cluster_rules;
+pub(crate) mod cluster_rules;
 mod document;
 mod fault_list;
 pub mod flags;

@@ -156,6 +156,49 @@ fn a_released_sink_is_taken_without_protection() {
 }
 
 #[test]
+fn a_drained_sink_is_taken_as_soon_as_either_news_of_it_arrives() {
+    let released = || {
+        Event::ClaimSeen(Claim {
+            is_released: true,
+            ..claim("a", 4)
+        })
+    };
+    let follower = || {
+        let mut peer = Peer::new(1);
+        peer.at(0, Event::ClaimSeen(claim("a", 4)))
+            .at(0, roster(Some(1), true))
+            .at(0, runs());
+        assert_eq!((peer.ticks(0, 10_000), peer.state.phase()), (None, Phase::Idle));
+        peer
+    };
+    // The roster says first that the better peer drains, then the claim is released.
+    let mut peer = follower();
+    peer.at(10_000, roster(Some(0), true)).at(10_400, released());
+    assert_eq!(peer.did, [start(4)]);
+    // The other way round: the rank that changes ends the wait for the better peer.
+    let mut peer = follower();
+    peer.at(10_000, released());
+    assert_eq!(peer.did, [], "a second for the better peer");
+    peer.at(10_400, roster(Some(0), true));
+    assert_eq!(peer.did, [start(4)]);
+}
+
+#[test]
+fn a_draining_owner_gives_its_sink_up_and_does_not_take_it_back() {
+    let mut peer = Peer::running(4);
+    peer.at(1000, roster(None, true));
+    assert_eq!(peer.did.last(), Some(&Effect::StopSink));
+    peer.at(1100, Event::TaskEnded(Disposition::Retry, String::new()));
+    assert_eq!(peer.did.last(), Some(&Effect::ReleaseClaim));
+    peer.did.clear();
+    assert_eq!(peer.ticks(1250, 20_000), None);
+    // Undrained while another peer has it: still not.
+    peer.at(20_000, Event::ClaimSeen(claim("a", 5)))
+        .at(20_000, roster(Some(0), true));
+    assert_eq!((peer.ticks(20_250, 40_000), peer.did.clone()), (None, vec![]));
+}
+
+#[test]
 fn the_last_owner_resumes_at_once_after_its_restart() {
     let mut peer = Peer::new(2);
     peer.at(0, Event::ClaimSeen(claim("me", 4))).at(0, runs());

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -55,6 +56,9 @@ pub struct SourcePeer {
 
 /// Chooses the peer for the source task, other than those to avoid; Err: nobody is eligible, and why.
 pub type ChooseSource = Arc<dyn Fn(&[NodeId]) -> Result<SourcePeer, String> + Send + Sync>;
+
+/// Completes when the source task had better leave this peer, which still serves, for another one that is eligible.
+pub type LeaveSource = Arc<dyn Fn(NodeId) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What the actor above must know at once.
 #[derive(Debug)]
@@ -105,6 +109,8 @@ pub struct SinkArgs {
     pub endpoint: Endpoint,
     /// Who may run the source.
     pub choose_source: ChooseSource,
+    /// When to move the source away from a peer that works.
+    pub leave_source: LeaveSource,
     /// What the actor must know.
     pub events: mpsc::Sender<SinkEvent>,
     /// The status.
@@ -260,10 +266,14 @@ async fn follow_sources(
             },
         )
         .await?;
-        let turnout = subscription::run(args, target, meter, &peer, src_epoch, stop).await;
+        let turnout = follow(args, target, meter, &peer, src_epoch, stop).await;
         meter.forget_received();
         let error = match turnout? {
-            Turnout::Stopped => return Ok(()),
+            Turnout::Stopped if stop.is_cancelled() => return Ok(()),
+            Turnout::Stopped => {
+                info!(job = %args.job, peer = %peer.name, "the source leaves this peer, choosing again");
+                continue;
+            }
             Turnout::SourceFailed(error) => error,
         };
         if error.disposition() == Disposition::Fatal {
@@ -277,6 +287,25 @@ async fn follow_sources(
         rest(target, pause, stop).await?;
     }
     Ok(())
+}
+
+/// Follows one source; ends it between two transactions when it had better run elsewhere.
+async fn follow(
+    args: &SinkArgs,
+    target: &mut Target,
+    meter: &Arc<SinkMeter>,
+    peer: &SourcePeer,
+    src_epoch: SourceEpoch,
+    stop: &CancellationToken,
+) -> Result<Turnout, FlowError> {
+    let until = stop.child_token();
+    let following = subscription::run(args, target, meter, peer, src_epoch, &until);
+    tokio::pin!(following);
+    tokio::select! {
+        turnout = &mut following => return turnout,
+        () = (args.leave_source)(peer.id.clone()) => until.cancel(),
+    }
+    following.await
 }
 
 /// Waits, with the target's connections kept alive.

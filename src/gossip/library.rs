@@ -149,6 +149,8 @@ impl Library {
                 () = own.changed.notified() => {
                     let pairs = own.pairs();
                     handle.with_chitchat(|chitchat| tell(chitchat, &pairs)).await;
+                    // The own entry of the roster decides what runs here: it does not wait for the next look.
+                    self.look(&handle).await;
                 }
                 _ = looks.tick() => self.look(&handle).await,
                 _ = calls.tick() => self.call(&handle, &resolved.borrow()),

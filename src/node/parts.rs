@@ -49,6 +49,9 @@ const NEWS_MAX: usize = 1024;
 /// How long the root may take to stop; a little more than its own bound.
 const ROOT_TIME_MAX: Duration = Duration::from_secs(8);
 
+/// How long the last push to other peers may take.
+const SPREAD_TIME_MAX: Duration = Duration::from_millis(1500);
+
 fn refuse(fault: Fault) -> Failure {
     Failure::new(EXIT_FAILED, fault)
 }
@@ -185,6 +188,7 @@ pub(super) struct Parts {
     handle: PeerHandle,
     root: ActorRef<PeerMsg>,
     root_task: watch::Receiver<bool>,
+    spread: JoinHandle<()>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -255,6 +259,7 @@ impl Parts {
             me: me.clone(),
             table: sync.clone(),
             tasks: handle.tasks(),
+            drain: handle.drain(),
         };
         tasks.spawn(incoming::run(incoming, doors, stop.clone()));
         tasks.spawn(table_exchange::run(
@@ -263,7 +268,7 @@ impl Parts {
             sync,
             stop.clone(),
         ));
-        tasks.spawn(spread::run(me.clone(), seen, names, stop.clone()));
+        let spread = tasks.spawn(spread::run(me.clone(), seen, names, stop.clone()));
         let root_task = watch_root(joined, &tasks);
         info!(node = %me.node, boot = me.boot.0, "peer started");
         Ok(Self {
@@ -271,6 +276,7 @@ impl Parts {
             handle,
             root,
             root_task,
+            spread,
             stop,
             tasks,
         })
@@ -282,10 +288,27 @@ impl Parts {
         let _ = self.root_task.clone().wait_for(|has_ended| *has_ended).await;
     }
 
+    /// Returns when somebody asked this peer to leave.
+    pub(super) async fn leave_asked(&self) {
+        self.handle.drain().leave_asked().await;
+    }
+
+    /// Gives the tasks to other peers; those that nobody took within `limit` are stopped like the rest.
+    pub(super) async fn hand_over(&self, limit: Duration) {
+        if !self.handle.hand_over(limit).await {
+            warn!(?limit, "tasks are left that no other peer has taken");
+        }
+    }
+
     /// Stops tasks in good order, then everything that serves other peers.
-    pub(super) async fn stop_tasks(&self) {
+    pub(super) async fn stop_tasks(&mut self) {
         if self.root.call(PeerMsg::Stop, Some(ROOT_TIME_MAX)).await.is_err() {
             warn!("the root actor had ended already");
+        }
+        // It ends with the job table, after the last push: released claims must arrive before the goodbye, or others wait for
+        // an owner that is not there.
+        if tokio::time::timeout(SPREAD_TIME_MAX, &mut self.spread).await.is_err() {
+            warn!("the last changes were not pushed to every peer");
         }
         self.stop.cancel();
         self.tasks.close();

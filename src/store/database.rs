@@ -27,7 +27,7 @@ const FORMAT: u64 = 1;
 /// Bytes of redb's page cache: thousands of job records are a few MiB, its default is 1 GiB.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// Counters: `format`, `boot`, `dot`.
+/// Counters: `format`, `boot`, `dot`; `draining` is 0 or 1.
 pub(super) const NUMBERS: TableDefinition<'static, &str, u64> = TableDefinition::new("numbers");
 /// Texts: `node_id`.
 pub(super) const TEXTS: TableDefinition<'static, &str, &str> = TableDefinition::new("texts");
@@ -80,6 +80,16 @@ impl Store {
         }
         *dots = self.write(identity::reserve_dots)?;
         Ok(dots.take().expect("a fresh block has numbers"))
+    }
+
+    /// Returns whether this peer was told to give its tasks away.
+    pub fn is_draining(&self) -> Result<bool, StoreError> {
+        self.read(identity::is_draining)
+    }
+
+    /// Keeps whether this peer gives its tasks away; returns false when it was so already.
+    pub fn set_draining(&self, is_draining: bool) -> Result<bool, StoreError> {
+        self.write(|txn| identity::set_draining(txn, is_draining))
     }
 
     /// Runs `work` in one durable transaction.

@@ -1,4 +1,4 @@
-//! Who this peer is and how often it started: node id, boot counter, dot counter.
+//! Who this peer is and how often it started: node id, boot counter, dot counter; and whether it drains.
 //!
 //! Used by `database` inside its transactions. The id is made once per store and never again, so a store that is lost comes
 //! back as another peer and cannot hand out a number twice. A data_dir that is copied or rolled back can: the documentation
@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::core::ids::{Boot, NodeId};
 use crate::store::database::{NUMBERS, TEXTS};
@@ -48,6 +48,19 @@ pub(super) fn count_start(
 pub(super) fn reserve_dots(txn: &WriteTransaction) -> Result<DotBlock, redb::Error> {
     let block = grow(txn, "dot", DOT_BLOCK)?;
     Ok(DotBlock(block.start + 1..block.end + 1))
+}
+
+/// Returns whether this peer gives its tasks away; false before anybody said so.
+pub(super) fn is_draining(txn: &ReadTransaction) -> Result<bool, redb::Error> {
+    let numbers = txn.open_table(NUMBERS)?;
+    Ok(numbers.get("draining")?.is_some_and(|value| value.value() != 0))
+}
+
+/// Keeps that, and returns whether it is news.
+pub(super) fn set_draining(txn: &WriteTransaction, is_draining: bool) -> Result<bool, redb::Error> {
+    let mut numbers = txn.open_table(NUMBERS)?;
+    let before = numbers.insert("draining", u64::from(is_draining))?;
+    Ok(before.is_some_and(|value| value.value() != 0) != is_draining)
 }
 
 /// Adds to a counter and returns the values before and after.

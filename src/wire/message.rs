@@ -197,6 +197,11 @@ pub enum Request {
         /// The job's spec as JSON.
         spec_json: String,
     },
+    /// Give all tasks away and take none, or take tasks again.
+    Drain {
+        /// Which of the two.
+        is_draining: bool,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -223,6 +228,11 @@ pub enum Response {
     Examined {
         /// Why not, as a `core::job_state::ErrorReport` in JSON; `null`: nothing is known against it.
         report_json: String,
+    },
+    /// To `Drain`: it is on that peer's disk.
+    Drained {
+        /// It was not so before.
+        is_changed: bool,
     },
 }
 

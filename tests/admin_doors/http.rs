@@ -67,6 +67,28 @@ async fn status_has_the_shape_of_the_contract() {
 }
 
 #[tokio::test]
+async fn peers_are_drained_by_name_and_the_asked_one_leaves() {
+    let doors = Doors::open().await;
+    for (path, action) in [
+        ("/v1/members/bj-1/drain", "drain"),
+        ("/v1/members/bj-1/undrain", "undrain"),
+        ("/v1/leave", "leave"),
+    ] {
+        let (status, body) = doors.json("POST", path, "").await;
+        assert_eq!((status, &body["action"]), (200, &action.into()), "{path}");
+        assert_keys(&body, "name id action changed");
+    }
+    for (path, expected) in [
+        ("/v1/members/nobody/drain", 404),
+        ("/v1/members/bj-1/explode", 400),
+        ("/v1/members/-x/drain", 400),
+    ] {
+        assert_eq!(doors.json("POST", path, "").await.0, expected, "{path}");
+    }
+    doors.close().await;
+}
+
+#[tokio::test]
 async fn submit_takes_toml_and_tells_every_fault() {
     let doors = Doors::open().await;
     let (status, body) = doors.json("POST", "/v1/jobs", "name = \"orders\"").await;

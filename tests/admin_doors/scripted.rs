@@ -78,6 +78,15 @@ fn next_version() -> SubmitView {
     }
 }
 
+fn peer_change(name: &str, action: &str) -> PeerChangeView {
+    PeerChangeView {
+        name: name.to_owned(),
+        id: format!("id-of-{name}"),
+        action: action.to_owned(),
+        changed: true,
+    }
+}
+
 fn owner(peer: &str) -> OwnerView {
     OwnerView {
         peer: Some(peer.to_owned()),
@@ -287,6 +296,17 @@ impl Cluster for Scripted {
 
     fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
         in_target(name, "purge", None, true)
+    }
+
+    fn drain<'a>(&'a self, peer: &'a str, is_draining: bool) -> Reply<'a, PeerChangeView> {
+        if peer != "bj-1" {
+            return answer(Err(Refusal::unknown_peer(peer)));
+        }
+        answer(Ok(peer_change(peer, if is_draining { "drain" } else { "undrain" })))
+    }
+
+    fn leave(&self) -> Reply<'_, PeerChangeView> {
+        answer(Ok(peer_change("sh-1", "leave")))
     }
 
     fn version(&self) -> Reply<'_, VersionView> {

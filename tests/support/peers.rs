@@ -262,8 +262,13 @@ impl TestPeer {
     /// SIGTERM, then waits for the end.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
         self.signal("TERM");
+        self.await_end()
+    }
+
+    /// Waits for the end of a peer that was told to end.
+    pub fn await_end(&mut self) -> std::process::ExitStatus {
         let mut child = self.child.take().expect("running");
-        until(&format!("{} ends after SIGTERM", self.name), Duration::from_secs(20), || {
+        until(&format!("{} ends as it was told", self.name), Duration::from_secs(20), || {
             child.try_wait().expect("wait")
         })
     }

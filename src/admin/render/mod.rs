@@ -13,7 +13,8 @@ use crate::admin::command::Answer;
 use crate::admin::refusal::Refusal;
 use crate::admin::render::table::table;
 use crate::admin::views::{
-    ChangeView, JobLine, JobsView, MemberView, MembersView, PlacementView, SubmitResult, SubmitView, TargetView, VersionView,
+    ChangeView, JobLine, JobsView, MemberView, MembersView, PeerChangeView, PlacementView, SubmitResult, SubmitView, TargetView,
+    VersionView,
 };
 
 pub use history::history;
@@ -36,6 +37,7 @@ pub fn answer(answer: &Answer, width: u16) -> String {
         Answer::History(view) => history(view, width),
         Answer::Submit(view) => submit(view),
         Answer::Change(view) => change(view),
+        Answer::Peer(view) => peer_change(view),
         Answer::Version(view) => version(view),
         Answer::Help(view) => view.help.clone(),
     }
@@ -193,6 +195,18 @@ fn target(view: &TargetView) -> String {
         }
     };
     format!("target {}: {what}\n", view.endpoint)
+}
+
+fn peer_change(view: &PeerChangeView) -> String {
+    let done = match (view.action.as_str(), view.changed) {
+        ("drain", true) => "drains: its tasks move to other peers",
+        ("drain", false) => "drained already",
+        ("undrain", true) => "takes tasks again",
+        ("undrain", false) => "did not drain",
+        ("leave", _) => "gives its tasks away and ends",
+        (other, _) => other,
+    };
+    format!("{} {done}\n", view.name)
 }
 
 fn version(view: &VersionView) -> String {

@@ -10,7 +10,7 @@ mod status;
 
 pub use history::{ConcurrentView, EventView, JobHistoryView};
 pub use jobs::{ChangeView, Desired, JobLine, JobPhase, JobsView, OwnerView, SubmitResult, SubmitView, TargetView};
-pub use peers::{HealthView, MemberStanding, MemberView, MembersView, TaskCountsView, VersionView};
+pub use peers::{HealthView, MemberStanding, MemberView, MembersView, PeerChangeView, TaskCountsView, VersionView};
 pub use status::{
     CopyView, ErrorView, HistoryView, HoldView, PlacementView, PositionView, SinkView, SourceView, StatusView, TableView,
     TotalsView,

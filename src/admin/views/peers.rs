@@ -1,4 +1,4 @@
-//! Answers about peers: members, version, health. See the folder for the rules of all views.
+//! Answers about peers: members, changes to one, version, health. See the folder for the rules of all views.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,19 @@ pub struct MembersView {
     pub as_seen_by: String,
     /// Everybody it knows, itself included.
     pub members: Vec<MemberView>,
+}
+
+/// Answer of `drain`, `undrain` and `leave`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerChangeView {
+    /// The peer's name.
+    pub name: String,
+    /// Its node id.
+    pub id: String,
+    /// What was asked.
+    pub action: String,
+    /// False when it was so already.
+    pub changed: bool,
 }
 
 /// One peer, as another sees it.
