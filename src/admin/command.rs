@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::admin::cluster::SubmitRequest;
-use crate::admin::views::{ChangeView, JobHistoryView, JobsView, MembersView, StatusView, SubmitView, VersionView};
+use crate::admin::views::{ChangeView, JobHistoryView, JobsView, MembersView, PlanView, StatusView, SubmitView, VersionView};
 
 /// What a peer can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,11 @@ pub enum Command {
         job: String,
         /// Which.
         version: u64,
+    },
+    /// Say what a submit of this text would do.
+    Plan {
+        /// The text of job.toml.
+        text: String,
     },
     /// Hold the job, to go on soon.
     Pause {
@@ -85,6 +90,8 @@ pub enum Answer {
     History(JobHistoryView),
     /// Of `submit`, `set` and `revert`.
     Submit(SubmitView),
+    /// Of `plan`.
+    Plan(Box<PlanView>),
     /// Of `pause`, `resume`, `stop`, `restart`, `purge`.
     Change(ChangeView),
     /// Of `version`.
