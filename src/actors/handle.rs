@@ -13,7 +13,7 @@ use crate::actors::cluster_view::ClusterView;
 use crate::actors::drain::Drain;
 use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
-use crate::actors::placement::PlacementMsg;
+use crate::actors::placement::{PlacementMsg, PlacementWord};
 use crate::actors::ports::Ports;
 use crate::actors::sync_table::{SyncTable, record_bytes};
 use crate::actors::table_keeper::{Change, ChangeError, Changed};
@@ -204,15 +204,14 @@ impl PeerHandle {
         }
     }
 
-    /// Why this peer does or does not try to own the job, in words; None when there is nothing to say.
-    pub async fn reason(&self, job: &JobName) -> Option<String> {
-        let asked = self.placement.call(
-            |reply| PlacementMsg::Reason { job: job.clone(), reply },
-            Some(REPORT_TIME_MAX),
-        );
+    /// Why this peer does or does not try to own the job, and how the verdicts changed lately.
+    pub async fn word(&self, job: &JobName) -> PlacementWord {
+        let asked = self
+            .placement
+            .call(|reply| PlacementMsg::Word { job: job.clone(), reply }, Some(REPORT_TIME_MAX));
         match asked.await {
-            Ok(ractor::rpc::CallResult::Success(reason)) => reason,
-            _ => None,
+            Ok(ractor::rpc::CallResult::Success(word)) => word,
+            _ => PlacementWord::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::actors::cluster_view::ClusterView;
 use crate::actors::tasks_msg::StartSink;
+use crate::core::explanation::{Explanation, Explanations};
 use crate::core::ids::{Epoch, JobId, NodeId};
 use crate::core::job_merge::{Effective, RunSpec, effective};
 use crate::core::job_record::{Claim, JobRecord};
@@ -14,6 +15,7 @@ use crate::core::job_spec::{JobSpec, SinkSpec};
 use crate::core::member::Roster;
 use crate::core::nomination::{self, Effect, Event, State};
 use crate::core::placement::{Circumstances, Task, rank_with};
+use crate::core::placement_summary::Placed;
 use crate::core::stable_hash::hash64;
 
 /// One living job.
@@ -29,6 +31,9 @@ pub struct Nominee {
     /// The roster and claim owner nomination was told of last.
     told: Option<(Arc<Roster>, Option<NodeId>)>,
     reason: String,
+    /// Where both tasks would run, when that was worked out anew and not explained yet.
+    placed: Option<Placed>,
+    explanations: Explanations,
 }
 
 impl Nominee {
@@ -45,6 +50,8 @@ impl Nominee {
             is_changed: false,
             told: None,
             reason: String::new(),
+            placed: None,
+            explanations: Explanations::default(),
         }
     }
 
@@ -120,13 +127,33 @@ impl Nominee {
         events
     }
 
-    fn rank(&self, roster: &Roster) -> Option<u32> {
-        let running = self.state.is_active().then_some(&self.node);
+    fn rank(&mut self, roster: &Roster) -> Option<u32> {
+        let spec = self.spec.as_ref()?;
+        let own = self.state.is_active().then_some(&self.node);
+        let claim = self.record.as_ref().and_then(|record| record.claim.as_ref());
         let now = Circumstances {
-            running,
+            running: own,
             ..Circumstances::default()
         };
-        rank_with(self.spec.as_ref()?, Task::Sink, roster, now).rank_of(&self.node)
+        let rank = rank_with(spec, Task::Sink, roster, now).rank_of(&self.node);
+        // People see who runs the tasks by the claim, nomination acts on what runs here.
+        let claim = claim.filter(|claim| !claim.is_released);
+        let source = claim.and_then(|claim| claim.source.as_ref());
+        self.placed = Some(Placed::of(spec, roster, claim.map(|claim| &claim.owner), source));
+        rank
+    }
+
+    /// Keeps what changed in the table of verdicts since the last call; `at` is the time for people.
+    pub fn explain(&mut self, at: impl FnOnce() -> String) {
+        if let Some(placed) = self.placed.take() {
+            self.explanations.look(&placed, at);
+        }
+    }
+
+    /// The last changes of the verdicts, newest first.
+    #[must_use]
+    pub fn explanations(&self) -> Vec<Explanation> {
+        self.explanations.latest()
     }
 
     /// Changes whenever the sink must start anew.

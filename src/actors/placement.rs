@@ -22,6 +22,7 @@ use crate::actors::table_keeper::Change;
 use crate::actors::table_view::TableView;
 use crate::actors::tasks_msg::TasksMsg;
 use crate::core::disposition::Disposition;
+use crate::core::explanation::Explanation;
 use crate::core::ids::{Epoch, JobId, JobName, NodeId};
 use crate::core::job_record::HoldKind;
 use crate::core::job_state::ErrorReport;
@@ -56,13 +57,22 @@ pub enum PlacementMsg {
         /// How much longer the sign counts.
         lasts: Duration,
     },
-    /// From `handle`: why the job does not run here. Answered at once.
-    Reason {
+    /// From `handle`: what there is to say of the job. Answered at once.
+    Word {
         /// The job.
         job: JobName,
         /// Gets the words.
-        reply: RpcReplyPort<Option<String>>,
+        reply: RpcReplyPort<PlacementWord>,
     },
+}
+
+/// What placement of one peer says of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlacementWord {
+    /// Why the job does not run here; None: nothing to say.
+    pub reason: Option<String>,
+    /// The last changes of the verdicts, newest first.
+    pub explanations: Vec<Explanation>,
 }
 
 /// What it is started with.
@@ -136,6 +146,7 @@ impl PlacementState {
                 nominee.forget();
             }
             let mut events = nominee.news(&id, &view);
+            nominee.explain(|| self.args.ports.clock.wall_text());
             if is_late && nominee.is_at_work() {
                 events.push(Event::GossipLate { late_ms: late.late_ms });
             }
@@ -240,14 +251,12 @@ impl PlacementState {
             .collect()
     }
 
-    fn reason(&self, name: &JobName) -> Option<String> {
-        let nominee = self
-            .nominees
-            .iter()
-            .rev()
-            .find(|(id, _)| id.name == *name)
-            .map(|(_, nominee)| nominee)?;
-        Some(nominee.reason().to_owned()).filter(|reason| !reason.is_empty())
+    fn word(&self, name: &JobName) -> PlacementWord {
+        let found = self.nominees.iter().rev().find(|(id, _)| id.name == *name);
+        found.map_or_else(PlacementWord::default, |(_, nominee)| PlacementWord {
+            reason: Some(nominee.reason().to_owned()).filter(|reason| !reason.is_empty()),
+            explanations: nominee.explanations(),
+        })
     }
 
     fn me(&self) -> &Me {
@@ -333,7 +342,7 @@ impl Actor for Placement {
                 report,
             } => state.ended(&job, disposition, &words(report.as_ref()), &myself),
             PlacementMsg::OwnerAnswered { job, lasts } => state.step(&job, Event::SignOfOwner { lasts }, &myself),
-            PlacementMsg::Reason { job, reply } => drop(reply.send(state.reason(&job))),
+            PlacementMsg::Word { job, reply } => drop(reply.send(state.word(&job))),
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use crate::admin::refusal::Refusal;
 use crate::admin::views::{
-    ChangeView, HealthView, JobHistoryView, JobsView, MembersView, PeerChangeView, StatusView, SubmitView, VersionView,
+    ChangeView, HealthView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView,
 };
 
 /// The boxed future of one answer.
@@ -55,6 +55,8 @@ pub trait Cluster: Send + Sync + 'static {
     fn history<'a>(&'a self, name: &'a str) -> Reply<'a, JobHistoryView>;
     /// Makes the next version from the text of an earlier one; refuses `Unknown`, and `Exists` when it is not kept.
     fn revert<'a>(&'a self, name: &'a str, version: u64) -> Reply<'a, SubmitView>;
+    /// Says what a submit of this text would do; changes nothing. Refuses `Invalid` with all faults.
+    fn plan(&self, text: String) -> Reply<'_, PlanView>;
     /// Puts a person's hold on a job; refuses `Unknown`.
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView>;
     /// Removes every hold a person put; refuses `Unknown`.

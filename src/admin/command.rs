@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::admin::cluster::SubmitRequest;
 use crate::admin::views::{
-    ChangeView, JobHistoryView, JobsView, MembersView, PeerChangeView, StatusView, SubmitView, VersionView,
+    ChangeView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView,
 };
 
 /// What a peer can be told.
@@ -41,6 +41,11 @@ pub enum Command {
         job: String,
         /// Which.
         version: u64,
+    },
+    /// Say what a submit of this text would do.
+    Plan {
+        /// The text of job.toml.
+        text: String,
     },
     /// Hold the job, to go on soon.
     Pause {
@@ -109,6 +114,8 @@ pub enum Answer {
     History(JobHistoryView),
     /// Of `submit`, `set` and `revert`.
     Submit(SubmitView),
+    /// Of `plan`.
+    Plan(Box<PlanView>),
     /// Of `pause`, `resume`, `stop`, `restart`, `purge`.
     Change(ChangeView),
     /// Of `drain`, `undrain`, `leave`.

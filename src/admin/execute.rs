@@ -38,6 +38,7 @@ async fn ask(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal>
         Command::Set { job, settings } => Answer::Submit(cluster.set(&job, settings).await?),
         Command::History { job } => Answer::History(cluster.history(&job).await?),
         Command::Revert { job, version } => Answer::Submit(cluster.revert(&job, version).await?),
+        Command::Plan { text } => Answer::Plan(Box::new(cluster.plan(text).await?)),
         Command::Pause { job } => Answer::Change(cluster.hold(&job, HoldKind::Pause).await?),
         Command::Stop { job } => Answer::Change(cluster.hold(&job, HoldKind::Stop).await?),
         Command::Resume { job } => Answer::Change(cluster.release(&job).await?),

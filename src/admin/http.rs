@@ -83,6 +83,7 @@ fn router(door: Door) -> Router {
         .route("/v1/jobs/{name}/set", post(set))
         .route("/v1/jobs/{name}/revert", post(revert))
         .route("/v1/jobs/{name}/{action}", post(act))
+        .route("/v1/plan", post(plan))
         .route("/v1/version", get(version))
         .route("/v1/health", get(health))
         .route("/v1/ready", get(ready))
@@ -270,16 +271,23 @@ fn submit_command(
 ) -> Result<Command, Refusal> {
     let form = "`?update=true&expect_version=N&adopt=true`, each optional";
     let query = query.map_err(|error| Refusal::usage("query", &error.body_text(), form, "POST /v1/jobs?update=true"))?;
-    let expected = format!("a job.toml of at most {JOB_TEXT_BYTES_MAX} bytes");
-    let refuse = |found: String| Refusal::invalid(Fault::new("PEER1055", "body", found, &expected, "send the text of job.toml"));
-    let body = body.map_err(|error| refuse(error.body_text()))?;
-    let text = String::from_utf8(body.into()).map_err(|error| refuse(error.to_string()))?;
     Ok(Command::Submit(SubmitRequest {
-        text,
+        text: job_text(body)?,
         update: query.update,
         expect_version: query.expect_version,
         adopt: query.adopt,
     }))
+}
+
+async fn plan(State(door): State<Door>, body: Result<Bytes, BytesRejection>) -> Response {
+    run(&door, job_text(body).map(|text| Command::Plan { text })).await
+}
+
+fn job_text(body: Result<Bytes, BytesRejection>) -> Result<String, Refusal> {
+    let expected = format!("a job.toml of at most {JOB_TEXT_BYTES_MAX} bytes");
+    let refuse = |found: String| Refusal::invalid(Fault::new("PEER1055", "body", found, &expected, "send the text of job.toml"));
+    let body = body.map_err(|error| refuse(error.body_text()))?;
+    String::from_utf8(body.into()).map_err(|error| refuse(error.to_string()))
 }
 
 async fn health(State(door): State<Door>) -> Response {
@@ -301,7 +309,7 @@ async fn metrics(State(door): State<Door>) -> Response {
 
 async fn no_such_page(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
-    let fix = "see `peer help`; the paths are /v1/members, /v1/leave, /v1/jobs, /v1/jobs/NAME, /v1/version, /v1/health, /v1/ready, /metrics";
+    let fix = "see `peer help`; the paths are /v1/members, /v1/leave, /v1/jobs, /v1/jobs/NAME, /v1/plan, /v1/version, /v1/health, /v1/ready, /metrics";
     refused(&Refusal::new(
         RefusalKind::Unknown,
         Fault::new(

@@ -10,8 +10,8 @@ use crate::core::job_merge::{Effective, effective};
 use crate::core::job_record::{Claim, HoldKind, JobRecord};
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::Phase;
-use crate::core::member::{find, name_of};
-use crate::core::placement::{Circumstances, Ranking, Task, rank_with};
+use crate::core::member::name_of;
+use crate::core::placement_summary::Placed;
 
 /// Peers asked about a job that nobody owns. Trades a whole list of errors against questions in a large cluster; a guess.
 const ASKED_MAX: usize = 32;
@@ -86,23 +86,12 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Where placement would put a task, as seen from here.
+    /// Where placement would put the tasks, as seen from here; None: the spec is not readable.
     #[must_use]
-    pub fn ranking(&self, task: Task) -> Option<Ranking> {
-        let roster = &self.view.roster;
+    pub fn placed(&self) -> Option<Placed> {
         let owner = self.claim.map(|claim| &claim.owner);
-        let now = match task {
-            Task::Sink => Circumstances {
-                running: owner,
-                ..Circumstances::default()
-            },
-            Task::Source => Circumstances {
-                running: self.claim.and_then(|claim| claim.source.as_ref()),
-                other: owner.and_then(|owner| find(roster, owner)),
-                ..Circumstances::default()
-            },
-        };
-        self.spec().map(|spec| rank_with(&spec, task, roster, now))
+        let source = self.claim.and_then(|claim| claim.source.as_ref());
+        self.spec().map(|spec| Placed::of(&spec, &self.view.roster, owner, source))
     }
 
     /// The one word for where the job is.
@@ -130,8 +119,8 @@ impl<'a> Seen<'a> {
 
     /// No peer may run one of the two tasks.
     fn has_nowhere(&self) -> bool {
-        let is_empty = |task| self.ranking(task).is_none_or(|ranking| ranking.eligible.is_empty());
-        is_empty(Task::Sink) || is_empty(Task::Source)
+        let is_empty = |placed: Placed| placed.sink.eligible.is_empty() || placed.source.eligible.is_empty();
+        self.placed().is_none_or(is_empty)
     }
 
     /// Name of the sink's peer.

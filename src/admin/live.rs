@@ -13,11 +13,12 @@ use crate::actors::task_report::TaskReport;
 use crate::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
 use crate::admin::job_history::job_history;
 use crate::admin::job_lines::{Seen, job_line};
+use crate::admin::job_plan::{other_source, plan_view};
 use crate::admin::job_status::status_view;
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::{
-    ChangeView, Desired, HealthView, JobHistoryView, JobsView, MemberView, MembersView, PeerChangeView, StatusView, SubmitResult,
-    SubmitView, VersionView,
+    ChangeView, Desired, HealthView, JobHistoryView, JobsView, MemberView, MembersView, PeerChangeView, PlanView, StatusView,
+    SubmitResult, SubmitView, VersionView,
 };
 use crate::config::job::parse_job;
 use crate::config::job_set::parse_settings;
@@ -119,8 +120,9 @@ impl Live {
         };
         let known = self.handle.table().get(&spec.name).cloned();
         let old = known.clone().filter(|record| record.is_alive());
-        if let Some(old) = old.as_deref().filter(|_| request.update) {
-            refuse_other_source(old, &spec)?;
+        let refused = old.as_deref().filter(|_| request.update);
+        if let Some(fault) = refused.and_then(|old| other_source(old, &spec)) {
+            return Err(exists(fault));
         }
         // Before the job is taken: whoever starts it must find the progress adopted.
         let adopted_epoch = match request.adopt && will_be_taken(old.as_deref(), &json, &request) {
@@ -176,8 +178,10 @@ impl Live {
     async fn revert_job(&self, name: &str, version: u64) -> Result<SubmitView, Refusal> {
         let old = self.record(name)?;
         let wanted = spec_of(&old, version).ok().cloned();
-        if let Some(Ok(spec)) = wanted.map(serde_json::from_value::<JobSpec>) {
-            refuse_other_source(&old, &spec)?;
+        if let Some(Ok(spec)) = wanted.map(serde_json::from_value::<JobSpec>)
+            && let Some(fault) = other_source(&old, &spec)
+        {
+            return Err(exists(fault));
         }
         self.next_version(name, Change::Revert(version)).await
     }
@@ -213,8 +217,8 @@ impl Cluster for Live {
             let asked = seen.report_from();
             let reports = join_all(asked.iter().map(|peer| self.handle.report(&record.name, peer))).await;
             let report = TaskReport::merged(reports.into_iter().flatten());
-            let reason = self.handle.reason(&record.name).await;
-            Ok(status_view(&seen, report, reason))
+            let word = self.handle.word(&record.name).await;
+            Ok(status_view(&seen, report, word))
         })
     }
 
@@ -241,6 +245,21 @@ impl Cluster for Live {
 
     fn revert<'a>(&'a self, name: &'a str, version: u64) -> Reply<'a, SubmitView> {
         Box::pin(self.revert_job(name, version))
+    }
+
+    fn plan(&self, text: String) -> Reply<'_, PlanView> {
+        Box::pin(async move {
+            let spec = parse_job(&text).map_err(Refusal::invalid)?;
+            let (table, view) = (self.handle.table(), self.handle.view());
+            let old = table.get(&spec.name).filter(|record| record.is_alive());
+            Ok(plan_view(
+                &spec,
+                old.map(AsRef::as_ref),
+                &view,
+                table.root(),
+                &self.handle.me.name,
+            ))
+        })
     }
 
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView> {
@@ -319,25 +338,6 @@ fn peer_change(name: String, id: NodeId, action: &str, changed: bool) -> PeerCha
         action: action.to_owned(),
         changed,
     }
-}
-
-/// A change of source identity would make the progress in the target a lie (DESIGN 1.1).
-fn refuse_other_source(old: &JobRecord, new: &JobSpec) -> Result<(), Refusal> {
-    let Some((_, entry)) = old.newest_spec() else { return Ok(()) };
-    let Ok(running) = serde_json::from_value::<JobSpec>(entry.spec.clone()) else {
-        return Ok(());
-    };
-    let identity = |spec: &JobSpec| format!("{}:{}", spec.source.endpoint.host, spec.source.endpoint.port);
-    if old.claim.is_none() || identity(&running) == identity(new) {
-        return Ok(());
-    }
-    Err(exists(Fault::new(
-        "PEER1705",
-        format!("job {}", new.name),
-        format!("source {}", identity(new)),
-        format!("source {}: rows of it may have been applied", identity(&running)),
-        format!("peer purge {} first, or give the job another name", new.name),
-    )))
 }
 
 fn exists_or(spec: &JobSpec, old: Option<&JobRecord>, error: ChangeError) -> Refusal {

@@ -8,6 +8,7 @@ pub mod execute;
 pub mod http;
 pub mod job_history;
 pub mod job_lines;
+pub mod job_plan;
 pub mod job_status;
 pub mod live;
 mod live_target;

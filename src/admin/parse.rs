@@ -22,6 +22,7 @@ Act
   set JOB KEY=VALUE...  change it while it runs
                         set orders link.rate=\"10 MB/s\"
   revert JOB VERSION    back to an earlier version        revert orders 2
+  plan <<EOF            what submit --update of that text would do
   pause JOB             hold it for a while               pause orders
   resume JOB            remove the holds people put       resume orders
   stop JOB              hold it until resume              stop orders
@@ -41,17 +42,7 @@ Shell
 ";
 
 /// Commands of the design that this version does not do.
-pub const NOT_YET: &[&str] = &[
-    "auth",
-    "check",
-    "conflicts",
-    "plan",
-    "resync",
-    "skip",
-    "snapshot",
-    "verify",
-    "watch",
-];
+pub const NOT_YET: &[&str] = &["auth", "check", "conflicts", "resync", "skip", "snapshot", "verify", "watch"];
 
 /// One line of the shell, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +66,11 @@ pub enum Request {
     SubmitText {
         /// The request, its text still empty.
         request: SubmitRequest,
+        /// The line that ends the text.
+        end: String,
+    },
+    /// Read lines up to `end`, then say what a submit of them would do.
+    PlanText {
         /// The line that ends the text.
         end: String,
     },
@@ -135,6 +131,7 @@ fn request(name: &str, rest: &[&str]) -> Result<Request, Refusal> {
         },
         "leave" => bare(rest, "leave", Command::Leave)?,
         "submit" => return submit(rest),
+        "plan" => return plan(rest),
         later if NOT_YET.contains(&later) => return Err(Refusal::not_yet(later)),
         other => {
             return Err(Refusal::usage(
@@ -267,7 +264,7 @@ fn submit(rest: &[&str]) -> Result<Request, Refusal> {
                     .map_err(|_| form_fault(form, &format!("`{number}` as a version")))?;
                 request.expect_version = Some(version);
             }
-            word if word.len() > 2 && word.starts_with("<<") => end = Some(word[2..].trim_matches(['\'', '"']).to_owned()),
+            word if word.starts_with("<<") => end = end_word(word),
             other => {
                 return Err(form_fault(
                     form,
@@ -276,10 +273,29 @@ fn submit(rest: &[&str]) -> Result<Request, Refusal> {
             }
         }
     }
-    let end = end
-        .filter(|word| !word.is_empty())
-        .ok_or_else(|| form_fault(form, "no `<<EOF`"))?;
+    let end = end.ok_or_else(|| form_fault(form, "no `<<EOF`"))?;
     Ok(Request::SubmitText { request, end })
+}
+
+fn plan(rest: &[&str]) -> Result<Request, Refusal> {
+    let form = "plan <<EOF";
+    match rest {
+        [] => Err(form_fault(form, "no `<<EOF`")),
+        [word] => match end_word(word) {
+            Some(end) => Ok(Request::PlanText { end }),
+            None => Err(form_fault(
+                form,
+                &format!("`{word}`; files are read by `peer plan FILE`, not here"),
+            )),
+        },
+        [_, extra, ..] => Err(form_fault(form, &format!("`{extra}` after it"))),
+    }
+}
+
+/// The word after `<<`, without its quotes.
+fn end_word(word: &str) -> Option<String> {
+    let end = word.strip_prefix("<<")?.trim_matches(['\'', '"']);
+    (!end.is_empty()).then(|| end.to_owned())
 }
 
 /// Returns `name` when it can be a job's.
@@ -412,6 +428,23 @@ mod tests {
         };
         assert_eq!((request.update, request.expect_version, end.as_str()), (true, Some(3), "EOF"));
         assert!(refused("submit orders.toml").faults.0[0].found.contains("orders.toml"));
+    }
+
+    #[test]
+    fn plan_reads_its_end_word_and_nothing_else() {
+        let end = "EOF".to_owned();
+        assert_eq!(
+            line("plan <<\"EOF\" --json").expect("good").request,
+            Request::PlanText { end }
+        );
+        for (text, found) in [
+            ("plan", "<<EOF"),
+            ("plan <<", "<<"),
+            ("plan orders.toml", "orders.toml"),
+            ("plan <<E x", "`x`"),
+        ] {
+            assert!(refused(text).faults.0[0].found.contains(found), "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! page could otherwise make a browser type commands here.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,13 +155,13 @@ impl<R: AsyncBufRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             }
             Request::Quit => return Ok(false),
             Request::Run(command) => command,
-            Request::SubmitText { request, end } => match self.job_text(&end).await? {
-                Some(Ok(text)) => Command::Submit(SubmitRequest { text, ..request }),
-                Some(Err(refusal)) => {
-                    self.refuse(&refusal, line.is_json).await?;
-                    return Ok(true);
-                }
-                None => return Ok(false),
+            Request::SubmitText { request, end } => match self.text_in_hand(&end, line.is_json).await? {
+                ControlFlow::Continue(text) => Command::Submit(SubmitRequest { text, ..request }),
+                ControlFlow::Break(goes_on) => return Ok(goes_on),
+            },
+            Request::PlanText { end } => match self.text_in_hand(&end, line.is_json).await? {
+                ControlFlow::Continue(text) => Command::Plan { text },
+                ControlFlow::Break(goes_on) => return Ok(goes_on),
             },
         };
         match execute(&*self.cluster, command).await {
@@ -172,6 +173,18 @@ impl<R: AsyncBufRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Err(refusal) => self.refuse(&refusal, line.is_json).await?,
         }
         Ok(true)
+    }
+
+    /// The text that follows, up to `end`. Break: there is none, which is told; false: the session is over.
+    async fn text_in_hand(&mut self, end: &str, is_json: bool) -> io::Result<ControlFlow<bool, String>> {
+        Ok(match self.job_text(end).await? {
+            Some(Ok(text)) => ControlFlow::Continue(text),
+            Some(Err(refusal)) => {
+                self.refuse(&refusal, is_json).await?;
+                ControlFlow::Break(true)
+            }
+            None => ControlFlow::Break(false),
+        })
     }
 
     /// Reads lines up to `end`. None: the session is over. A text that is too large is read to its end and refused, so that

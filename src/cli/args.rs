@@ -17,6 +17,17 @@ pub const ADDRESS_DEFAULT: &str = "127.0.0.1:7422";
 /// Where its shell is.
 pub const ADMIN_DEFAULT: &str = "127.0.0.1:7421";
 
+/// What `peer help plan` says beyond its flags.
+const PLAN_HELP: &str = "\
+Example: peer plan orders.toml
+
+Each difference is live, restarts the tasks, needs a new copy, or is refused
+while running. In this version every change of a running job restarts its tasks.
+The answer is that of one peer: it says how many others have the same job table.
+
+Exit codes: 0 nothing would change, or what would is listed (`result` in --json);
+1 the text has faults, or the update would be refused.";
+
 /// `peer …`
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peer", version, override_help = HELP, disable_help_subcommand = true, subcommand_required = true)]
@@ -85,6 +96,12 @@ pub enum CliCommand {
         job: String,
         /// One of those that `peer history` shows as kept
         version: u64,
+    },
+    /// What submit --update would do; changes nothing
+    #[command(after_help = PLAN_HELP)]
+    Plan {
+        /// The job.toml; - reads standard input
+        file: PathBuf,
     },
     /// Hold a job for a while
     Pause(Job),

@@ -22,7 +22,7 @@ pub struct Failure {
     pub exit: u8,
     /// Everything that is wrong.
     pub faults: Faults,
-    /// The answer is on stdout already (`submit --wait --json`): the faults go to stderr as text only.
+    /// The answer is on stdout already (`submit --wait --json`, `plan`): the faults go to stderr as text only.
     pub is_answered: bool,
 }
 

@@ -14,12 +14,13 @@ use crate::admin::command::Answer;
 use crate::admin::parse::{NOT_YET, job_name, peer_name};
 use crate::admin::refusal::Refusal;
 use crate::admin::render;
-use crate::admin::views::{ChangeView, PeerChangeView, StatusView, SubmitView, VersionView};
+use crate::admin::views::{ChangeView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView};
 use crate::cli::args::{Cli, CliCommand, SubmitFlags};
 use crate::cli::client::{Answered, Client};
 use crate::cli::failure::{EXIT_FAILED, Failure};
 use crate::cli::out;
 use crate::cli::{help, shell, watch};
+use crate::core::fault::Faults;
 use crate::node::{self, Mode, NodeOptions};
 use crate::transport::key::{ClusterKey, KeyError};
 
@@ -49,6 +50,7 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Set { job, settings } => asker.write(&job_path(job, "/set")?, &settings.join("\n")),
         CliCommand::History(job) => asker.get(&job_path(&job.job, "/history")?, Answer::History),
         CliCommand::Revert { job, version } => asker.write(&job_path(job, &format!("/revert?version={version}"))?, ""),
+        CliCommand::Plan { file } => plan(&asker, file),
         CliCommand::Pause(job) => asker.act(&job_path(&job.job, "/pause")?),
         CliCommand::Resume(job) => asker.act(&job_path(&job.job, "/resume")?),
         CliCommand::Stop { job, fence: false } => asker.act(&job_path(job, "/stop")?),
@@ -157,6 +159,19 @@ fn submit(asker: &Asker, flags: &SubmitFlags) -> Result<(), Failure> {
         render::answer(&Answer::Submit(submitted.clone()), render::WIDTH_DEFAULT)
     );
     watch::follow(&asker.client, &submitted, flags.timeout, asker.is_json)
+}
+
+/// An update that would be refused is a failure, and its plan is shown all the same.
+fn plan(asker: &Asker, file: &Path) -> Result<(), Failure> {
+    let answered = asker.client.post::<PlanView>("/v1/plan", &job_text(file)?)?;
+    let faults = answered.view.faults.clone();
+    asker.print(answered, |view| Answer::Plan(Box::new(view)));
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let mut failure = Failure::new(EXIT_FAILED, Faults(faults));
+    failure.is_answered = true;
+    Err(failure)
 }
 
 /// Reads at most one byte more than a job may have: the size is then refused here, with the file's name.

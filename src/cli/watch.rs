@@ -128,7 +128,7 @@ impl Watch<'_> {
             self.told_placement = true;
             self.progress.say(&format!("{} waits for a peer that may run it:", view.name));
             self.progress
-                .say(render::placement(&view.placement, render::WIDTH_DEFAULT).trim_end());
+                .say(render::placement(&view.placement, &view.placement_summary, render::WIDTH_DEFAULT).trim_end());
         }
     }
 

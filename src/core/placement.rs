@@ -18,6 +18,8 @@ use crate::core::stable_hash::hash64;
 
 /// Largest weight of a peer: how many tickets it draws. Trades finer shares for hashing time; a guess.
 const WEIGHT_MAX: u32 = 64;
+/// Most peers named where no peer may run a task; the rest is counted, and the table has them all. A guess at what is read.
+const NAMED_MAX: usize = 20;
 
 /// The two tasks of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -111,16 +113,20 @@ impl Ranking {
 }
 
 impl Ranking {
-    /// Why no peer may run the task: each word with how many, and the rule of the first.
+    /// Why no peer may run the task: each peer with the rule that keeps it out, those that are out for a rule first.
     #[must_use]
     pub fn why_nobody(&self, task: Task) -> String {
         let words = [Outcome::Excluded, Outcome::Full, Outcome::Draining, Outcome::Dead];
-        let told = words.into_iter().filter_map(|word| {
-            let mut of_word = self.verdicts.iter().filter(|verdict| verdict.verdict == word);
-            let first = of_word.next()?;
-            Some(format!("{} {} ({})", of_word.count() + 1, word.word(), first.rule))
-        });
-        let told: Vec<String> = told.collect();
+        let of_word = |word| self.verdicts.iter().filter(move |verdict| verdict.verdict == word);
+        let out = words.into_iter().flat_map(of_word);
+        let mut told: Vec<String> = out
+            .map(|verdict| format!("{} {} ({})", verdict.name, verdict.verdict.word(), verdict.rule))
+            .collect();
+        let more = told.len().saturating_sub(NAMED_MAX);
+        told.truncate(NAMED_MAX);
+        if more > 0 {
+            told.push(format!("and {more} more"));
+        }
         let told = if told.is_empty() {
             "none is known".to_owned()
         } else {

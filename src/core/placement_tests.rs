@@ -107,13 +107,17 @@ fn the_first_failing_rule_is_told_for_each_peer() {
 }
 
 #[test]
-fn nobody_is_explained_by_kinds_with_the_first_rule_of_each() {
+fn nobody_is_explained_by_the_first_rule_of_each_peer() {
     let mut roster = vec![member("a", "beijing"), member("b", "beijing"), member("c", "shanghai")];
     roster[2].state = MemberState::Dead;
     assert_eq!(
         rank(&spec("orders"), Task::Source, &roster).why_nobody(Task::Source),
-        "no peer may run the source task: 2 excluded (${node.datacenter} = shanghai), 1 dead (peer is dead)"
+        "no peer may run the source task: a excluded (${node.datacenter} = shanghai), \
+         b excluded (${node.datacenter} = shanghai), c dead (peer is dead)"
     );
+    let crowd: Vec<Member> = (0..30).map(|n| member(&format!("p{n}"), "beijing")).collect();
+    let told = rank(&spec("orders"), Task::Source, &crowd).why_nobody(Task::Source);
+    assert!(told.ends_with(", and 10 more"), "{told}");
     let nobody = Ranking::default().why_nobody(Task::Sink);
     assert_eq!(nobody, "no peer may run the sink task: none is known");
 }

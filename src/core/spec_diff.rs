@@ -9,11 +9,27 @@ use serde_json::Value;
 /// Most differences listed; the rest is counted.
 const DIFFERENCES_MAX: usize = 20;
 
+/// One field of a job that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldDifference {
+    /// Where it is in the stored form, `link.rate_bytes`.
+    pub path: String,
+    /// As a line for people, `link.rate_bytes: 0 -> 3000000`.
+    pub text: String,
+}
+
+/// Returns every differing field, in the order of paths.
+#[must_use]
+pub fn field_differences(old: &Value, new: &Value) -> Vec<FieldDifference> {
+    let mut found = Vec::new();
+    compare("", old, new, &mut found);
+    found
+}
+
 /// Returns one line per differing field, `link.rate_bytes: 0 -> 3000000`.
 #[must_use]
 pub fn differences(old: &Value, new: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    compare("", old, new, &mut found);
+    let mut found: Vec<String> = field_differences(old, new).into_iter().map(|field| field.text).collect();
     let more = found.len().saturating_sub(DIFFERENCES_MAX);
     found.truncate(DIFFERENCES_MAX);
     if more > 0 {
@@ -22,12 +38,16 @@ pub fn differences(old: &Value, new: &Value) -> Vec<String> {
     found
 }
 
-fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
+fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<FieldDifference>) {
     if old == new {
         return;
     }
+    let mut tell = |text: String| {
+        let path = path.to_owned();
+        found.push(FieldDifference { path, text });
+    };
     if path.ends_with("password") {
-        return found.push(format!("{path} differs"));
+        return tell(format!("{path} differs"));
     }
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
@@ -46,7 +66,7 @@ fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
                 );
             }
         }
-        _ => found.push(format!("{path}: {old} -> {new}")),
+        _ => tell(format!("{path}: {old} -> {new}")),
     }
 }
 

@@ -7,5 +7,6 @@
 mod command_line;
 mod doors;
 mod http;
+mod plan;
 mod scripted;
 mod shell;

@@ -146,6 +146,61 @@ fn orders() -> StatusView {
     view
 }
 
+/// A text with `other` changes the rate, one with `moved` the source, any other nothing.
+fn planned(text: &str) -> PlanView {
+    let difference = |path: &str, impact: &str| DifferenceView {
+        path: path.to_owned(),
+        text: format!("{path}: 0 -> 1"),
+        impact: impact.to_owned(),
+        note: "a note".to_owned(),
+    };
+    let fault = || {
+        Fault::new(
+            "PEER1705",
+            "job orders",
+            "source c:3306",
+            "source a:3306",
+            "peer purge orders first",
+        )
+    };
+    let (result, differences, faults) = match () {
+        () if text.contains("moved") => (
+            PlanResult::Refused,
+            vec![difference("source.endpoint.host", "refused")],
+            vec![fault()],
+        ),
+        () if text.contains("other") => (PlanResult::Update, vec![difference("link.rate_bytes", "restart")], Vec::new()),
+        () => (PlanResult::Unchanged, Vec::new(), Vec::new()),
+    };
+    PlanView {
+        name: "orders".to_owned(),
+        as_seen_by: "sh-1".to_owned(),
+        result,
+        version: Some(2),
+        running: true,
+        differences,
+        placement: orders().placement,
+        placement_summary: vec![PlacementSummaryView {
+            task: "sink".to_owned(),
+            chosen: Some("bj-1".to_owned()),
+            score: Some(0.5),
+            running: Some("bj-1".to_owned()),
+            why: "runs it, and is the best".to_owned(),
+            totals: PlacementTotalsView {
+                eligible: 1,
+                excluded: 1,
+                ..PlacementTotalsView::default()
+            },
+        }],
+        table: TableDigestView {
+            digest: "0123456789abcdef".to_owned(),
+            agree: 2,
+            peers: 3,
+        },
+        faults,
+    }
+}
+
 impl Cluster for Scripted {
     fn members(&self) -> Reply<'_, MembersView> {
         let member = |name: &str, datacenter: &str, is_self| MemberView {
@@ -269,6 +324,22 @@ impl Cluster for Scripted {
 
     fn revert<'a>(&'a self, name: &'a str, _: u64) -> Reply<'a, SubmitView> {
         answer(known(name, next_version()))
+    }
+
+    fn plan(&self, text: String) -> Reply<'_, PlanView> {
+        if text.contains("broken") {
+            let fault = |key: &str| {
+                Fault::new(
+                    "PEER1101",
+                    format!("`{key}`"),
+                    "unknown key",
+                    "a key of job.toml",
+                    "remove it",
+                )
+            };
+            return answer(Err(Refusal::invalid(Faults(vec![fault("a"), fault("b")]))));
+        }
+        answer(Ok(planned(&text)))
     }
 
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView> {

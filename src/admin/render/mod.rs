@@ -3,6 +3,7 @@
 //! Fed by the doors with views; pure. JSON is not made here: the views are the JSON.
 
 mod history;
+mod plan;
 mod status;
 mod table;
 mod units;
@@ -11,13 +12,15 @@ use std::fmt::Write;
 
 use crate::admin::command::Answer;
 use crate::admin::refusal::Refusal;
+use crate::admin::render::status::put_wrapped;
 use crate::admin::render::table::table;
 use crate::admin::views::{
-    ChangeView, JobLine, JobsView, MemberView, MembersView, PeerChangeView, PlacementView, SubmitResult, SubmitView, TargetView,
-    VersionView,
+    ChangeView, JobLine, JobsView, MemberView, MembersView, PeerChangeView, PlacementSummaryView, PlacementView, SubmitResult,
+    SubmitView, TargetView, VersionView,
 };
 
 pub use history::history;
+pub use plan::plan;
 pub use status::status;
 pub use units::{bytes, count, duration_ms, rate};
 
@@ -36,6 +39,7 @@ pub fn answer(answer: &Answer, width: u16) -> String {
         Answer::Status(view) => status(view, width),
         Answer::History(view) => history(view, width),
         Answer::Submit(view) => submit(view),
+        Answer::Plan(view) => plan(view, width),
         Answer::Change(view) => change(view),
         Answer::Peer(view) => peer_change(view),
         Answer::Version(view) => version(view),
@@ -119,19 +123,50 @@ fn job_row(job: &JobLine) -> Vec<String> {
     ]
 }
 
-/// Who may run what, and which rule keeps the others out.
+/// Who may run what, and which rule keeps the others out; the peer that is or would be chosen has a `*`. Below it the totals
+/// and the choice of each task.
 #[must_use]
-pub fn placement(rows: &[PlacementView], width: u16) -> String {
+pub fn placement(rows: &[PlacementView], summaries: &[PlacementSummaryView], width: u16) -> String {
+    let is_chosen = |row: &PlacementView| {
+        let mut of_task = summaries.iter().filter(|summary| summary.task == row.task);
+        row.score.is_some() && of_task.any(|summary| summary.chosen.as_ref() == Some(&row.peer))
+    };
     let cells = rows.iter().map(|row| {
+        let mark = if is_chosen(row) { "*" } else { "" };
         vec![
             row.task.clone(),
-            row.peer.clone(),
+            format!("{}{mark}", row.peer),
             row.verdict.clone(),
             score(row),
             or_unknown(row.rule.as_deref()),
         ]
     });
-    table(&["TASK", "PEER", "VERDICT", "SCORE", "RULE"], cells, width)
+    let mut text = table(&["TASK", "PEER", "VERDICT", "SCORE", "RULE"], cells, width);
+    for summary in summaries {
+        put_wrapped(&mut text, &summary.task, &summary_line(summary), width);
+    }
+    text
+}
+
+fn summary_line(summary: &PlacementSummaryView) -> String {
+    let totals = summary.totals;
+    let counts = [
+        ("eligible", totals.eligible),
+        ("excluded by rule", totals.excluded),
+        ("dead", totals.dead),
+        ("draining", totals.draining),
+        ("full", totals.full),
+    ];
+    let told: Vec<String> = counts
+        .into_iter()
+        .filter(|(word, count)| *count > 0 || *word == "eligible")
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
+    let choice = summary.chosen.as_ref().map(|peer| {
+        let score = summary.score.map(|score| format!(" (score {score:.3})")).unwrap_or_default();
+        format!("*{peer}{score}: ")
+    });
+    format!("{}; {}{}", told.join(", "), choice.unwrap_or_default(), summary.why)
 }
 
 /// The parts of the score, in the order they decide.

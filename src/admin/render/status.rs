@@ -67,9 +67,12 @@ pub fn status(view: &StatusView, width: u16) -> String {
         let peer = event.peer.as_deref().map(|peer| format!(" on {peer}")).unwrap_or_default();
         put_wrapped(line, "history", &format!("{at} {}{peer}", event.event), width);
     }
+    for change in &view.explanations {
+        put_wrapped(line, "changed", &format!("{} {}", change.at, change.text), width);
+    }
     if !view.placement.is_empty() {
         line.push('\n');
-        line.push_str(&placement(&view.placement, width));
+        line.push_str(&placement(&view.placement, &view.placement_summary, width));
     }
     text
 }
@@ -187,12 +190,12 @@ fn totals(line: &mut String, view: &TotalsView) {
     }
 }
 
-fn put(line: &mut String, label: &str, text: &str) {
+pub(super) fn put(line: &mut String, label: &str, text: &str) {
     let _ = writeln!(line, "{label:<LABEL$}{text}");
 }
 
 /// Puts a text that may be long: breaks between words, the next lines below the first one's text.
-fn put_wrapped(line: &mut String, label: &str, text: &str, width: u16) {
+pub(super) fn put_wrapped(line: &mut String, label: &str, text: &str, width: u16) {
     let room = usize::from(width).saturating_sub(LABEL).max(20);
     let mut label = label;
     let mut row = String::new();

@@ -6,11 +6,15 @@
 mod history;
 mod jobs;
 mod peers;
+mod plan;
 mod status;
 
 pub use history::{ConcurrentView, EventView, JobHistoryView};
 pub use jobs::{ChangeView, Desired, JobLine, JobPhase, JobsView, OwnerView, SubmitResult, SubmitView, TargetView};
 pub use peers::{HealthView, MemberStanding, MemberView, MembersView, PeerChangeView, TaskCountsView, VersionView};
+pub use plan::{
+    DifferenceView, ExplanationView, PlacementSummaryView, PlacementTotalsView, PlanResult, PlanView, TableDigestView,
+};
 pub use status::{
     CopyView, ErrorView, HistoryView, HoldView, PlacementView, PositionView, SinkView, SourceView, StatusView, TableView,
     TotalsView,

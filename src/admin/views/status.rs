@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::views::history::ConcurrentView;
 use crate::admin::views::jobs::{Desired, JobPhase};
+use crate::admin::views::plan::{ExplanationView, PlacementSummaryView};
 use crate::core::disposition::Disposition;
 use crate::core::fault::Fault;
 use crate::core::job_state::{ErrorReport, SinkStatus, TableProgress, Totals};
@@ -43,6 +44,12 @@ pub struct StatusView {
     pub errors: Vec<ErrorView>,
     /// Every peer's verdict, per task.
     pub placement: Vec<PlacementView>,
+    /// Totals and choice, per task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placement_summary: Vec<PlacementSummaryView>,
+    /// The last changes of the verdicts as the answering peer saw them, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explanations: Vec<ExplanationView>,
     /// What keeps it from running.
     pub holds: Vec<HoldView>,
     /// Newest first.
@@ -72,6 +79,8 @@ impl StatusView {
             totals: TotalsView::default(),
             errors: Vec::new(),
             placement: Vec::new(),
+            placement_summary: Vec::new(),
+            explanations: Vec::new(),
             holds: Vec::new(),
             history: Vec::new(),
             concurrent: Vec::new(),

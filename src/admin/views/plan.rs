@@ -1,0 +1,138 @@
+//! The answer of `plan`, and the words about placement that `status` shares with it. See the folder for the rules of all views.
+
+use serde::{Deserialize, Serialize};
+
+use crate::admin::views::status::PlacementView;
+use crate::core::explanation::Explanation;
+use crate::core::fault::Fault;
+use crate::core::placement_summary::Totals;
+
+/// Answer of `plan`: what `submit --update` of the same text would do, as one peer sees it. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// The job's name.
+    pub name: String,
+    /// Name of the peer that looked.
+    pub as_seen_by: String,
+    /// What a submit would come to.
+    pub result: PlanResult,
+    /// Version of the job's text now; None: there is no such job.
+    pub version: Option<u64>,
+    /// A live peer runs it now.
+    pub running: bool,
+    /// What differs from the job as it is, the costliest first. Empty for a new job.
+    pub differences: Vec<DifferenceView>,
+    /// Every peer's verdict, per task.
+    pub placement: Vec<PlacementView>,
+    /// Totals and choice, per task.
+    pub placement_summary: Vec<PlacementSummaryView>,
+    /// The job table that was looked at.
+    pub table: TableDigestView,
+    /// Why the submit would be refused; empty when it would not.
+    pub faults: Vec<Fault>,
+}
+
+/// What a submit would come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanResult {
+    /// A new job.
+    Create,
+    /// The same content is there already.
+    Unchanged,
+    /// The next version of a known job.
+    Update,
+    /// It would be turned down; the faults say why.
+    Refused,
+}
+
+/// One difference between the job as it is and as it would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferenceView {
+    /// Where, `link.rate_bytes`.
+    pub path: String,
+    /// What, for people.
+    pub text: String,
+    /// `live`, `restart`, `new_copy` or `refused`.
+    pub impact: String,
+    /// What that means here.
+    pub note: String,
+}
+
+/// Where one task would run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlacementSummaryView {
+    /// `source` or `sink`.
+    pub task: String,
+    /// The best peer; None: no peer may run it.
+    pub chosen: Option<String>,
+    /// Its score.
+    pub score: Option<f64>,
+    /// The peer that runs it now.
+    pub running: Option<String>,
+    /// Why it is this one, or why the running one stays.
+    pub why: String,
+    /// How many peers have each verdict.
+    pub totals: PlacementTotalsView,
+}
+
+/// How many peers have each verdict for one task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementTotalsView {
+    /// May run it.
+    pub eligible: u64,
+    /// Kept out by a rule.
+    pub excluded: u64,
+    /// Dead or gone.
+    pub dead: u64,
+    /// Draining.
+    pub draining: u64,
+    /// At their capacity.
+    pub full: u64,
+}
+
+impl From<Totals> for PlacementTotalsView {
+    fn from(totals: Totals) -> Self {
+        let Totals {
+            eligible,
+            excluded,
+            dead,
+            draining,
+            full,
+        } = totals;
+        Self {
+            eligible,
+            excluded,
+            dead,
+            draining,
+            full,
+        }
+    }
+}
+
+/// How far the peers agree on the job table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableDigestView {
+    /// Digest of the whole table of the peer that looked.
+    pub digest: String,
+    /// Live peers whose table has this digest, that peer included.
+    pub agree: u64,
+    /// Live peers in all.
+    pub peers: u64,
+}
+
+/// One change of the table *peer × first failing rule*.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplanationView {
+    /// RFC 3339 UTC, by the clock of the peer that answers.
+    pub at: String,
+    /// What changed.
+    pub text: String,
+}
+
+impl From<Explanation> for ExplanationView {
+    fn from(explanation: Explanation) -> Self {
+        let Explanation { at, text } = explanation;
+        Self { at, text }
+    }
+}

@@ -1,0 +1,250 @@
+//! What an update would do to a job: each difference and what it costs.
+//!
+//! Pure; asked by `peer plan` before anything is changed. Describes what this version does, not what would be possible: a
+//! running sink starts anew at every new version of its text, so no field of a running job is taken up live.
+
+use serde_json::Value;
+
+use crate::core::spec_diff::{FieldDifference, field_differences};
+
+/// Where the job stands that would be updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody ever owned it: the target holds nothing of it.
+    Fresh,
+    /// The target holds progress of it, and nobody runs it now.
+    Idle,
+    /// A live peer runs it.
+    Running,
+}
+
+/// What a difference costs. The worst one comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Impact {
+    /// Nothing is stopped for it.
+    Live,
+    /// Both tasks end and start again where they were.
+    Restart,
+    /// What the target holds does not fit it.
+    NewCopy,
+    /// The update is turned down.
+    Refused,
+}
+
+impl Impact {
+    /// Every class, the mildest first.
+    pub const ALL: [Self; 4] = [Self::Live, Self::Restart, Self::NewCopy, Self::Refused];
+
+    /// The word in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Restart => "restart",
+            Self::NewCopy => "new_copy",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// The words for people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Restart => "restarts the tasks",
+            Self::NewCopy => "needs a new copy",
+            Self::Refused => "refused while running",
+        }
+    }
+}
+
+/// One difference between the job as it is and as it would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where, in the stored form: `link.rate_bytes`.
+    pub path: String,
+    /// `link.rate_bytes: 0 -> 3000000`; a password is only said to differ.
+    pub text: String,
+    /// What it costs.
+    pub impact: Impact,
+    /// What that means here, in words.
+    pub note: &'static str,
+}
+
+/// Longest text of one difference: a job may have thousands of tables, a screen has not.
+const TEXT_CHARS_MAX: usize = 400;
+
+/// Returns every difference, the costliest first and within a class in the order of paths.
+#[must_use]
+pub fn differences(old: &Value, new: &Value, standing: Standing) -> Vec<Difference> {
+    let classed = |field: FieldDifference| {
+        let (impact, note) = impact(&field.path, standing);
+        let text = match field.path.as_str() {
+            "tables" => tables_text(&old["tables"], &new["tables"]),
+            _ => field.text,
+        };
+        Difference {
+            text: cut(&text),
+            path: field.path,
+            impact,
+            note,
+        }
+    };
+    let mut all: Vec<Difference> = field_differences(old, new).into_iter().map(classed).collect();
+    all.sort_by(|a, b| b.impact.cmp(&a.impact).then_with(|| a.path.cmp(&b.path)));
+    all
+}
+
+/// The class of one field. Fields that say what is replicated bind the progress in the target; all others only the tasks.
+fn impact(path: &str, standing: Standing) -> (Impact, &'static str) {
+    if standing == Standing::Fresh {
+        return (Impact::Live, "nothing of the job is on the target yet");
+    }
+    match path {
+        "source.endpoint.host" | "source.endpoint.port" => (
+            Impact::Refused,
+            "rows of the old source may have been applied: purge the job first, or give it another name",
+        ),
+        "sink.endpoint.host" | "sink.endpoint.port" | "sink.meta_schema" => (
+            Impact::NewCopy,
+            "the progress stays behind, so the job begins anew there; what is on the old target stays",
+        ),
+        _ if path == "tables" || path.starts_with("source.start") => (
+            Impact::NewCopy,
+            "the progress in the target keeps the old one in force: purge the job and submit it again",
+        ),
+        _ if standing == Standing::Idle => (Impact::Live, "nobody runs the job: in force when it starts"),
+        _ => (Impact::Restart, "both tasks go on where they were, after about a second"),
+    }
+}
+
+/// Which tables come and go; the order alone is told as such.
+fn tables_text(old: &Value, new: &Value) -> String {
+    let missing_in = |these: &Value, others: &Value| {
+        let others = others.as_array().map(Vec::as_slice).unwrap_or_default();
+        let these = these.as_array().map(Vec::as_slice).unwrap_or_default();
+        let names: Vec<String> = these.iter().filter(|table| !others.contains(table)).map(table_name).collect();
+        names
+    };
+    let (added, removed) = (missing_in(new, old), missing_in(old, new));
+    let part = |word: &str, names: &[String]| (!names.is_empty()).then(|| format!("{word} {}", names.join(", ")));
+    let parts: Vec<String> = [part("added", &added), part("removed", &removed)]
+        .into_iter()
+        .flatten()
+        .collect();
+    if parts.is_empty() {
+        return "tables: another order".to_owned();
+    }
+    format!("tables: {}", parts.join("; "))
+}
+
+fn table_name(table: &Value) -> String {
+    match (table["schema"].as_str(), table["table"].as_str()) {
+        (Some(schema), Some(name)) => format!("{schema}.{name}"),
+        _ => table.to_string(),
+    }
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= TEXT_CHARS_MAX {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(TEXT_CHARS_MAX - 1).collect();
+    format!("{kept}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn job() -> Value {
+        let endpoint =
+            |host: &str| json!({"host": host, "port": 3306, "user": "u", "password": {"text": "old"}, "tls": "preferred"});
+        json!({
+            "name": "orders", "datacenters": [], "constraints": [],
+            "source": {"endpoint": endpoint("a"), "start": "now", "constraints": []},
+            "sink": {"endpoint": endpoint("b"), "meta_schema": "peer_meta", "constraints": []},
+            "tables": [{"schema": "s", "table": "t"}],
+            "link": {"rate_bytes": 0}, "apply": {"group_transactions": 1000},
+        })
+    }
+
+    fn with(pointer: &str, value: Value) -> Value {
+        let mut job = job();
+        *job.pointer_mut(pointer).expect("a field of the job") = value;
+        job
+    }
+
+    fn impact_of(pointer: &str, value: Value, standing: Standing) -> (String, Impact) {
+        let found = differences(&job(), &with(pointer, value), standing);
+        assert_eq!(found.len(), 1, "{found:?}");
+        (found[0].path.clone(), found[0].impact)
+    }
+
+    #[test]
+    fn each_field_has_its_class_while_the_job_runs_while_it_is_idle_and_before_it_ever_ran() {
+        use Impact::{Live, NewCopy, Refused, Restart};
+        let cases = [
+            ("/source/endpoint/host", json!("c"), Refused, Refused),
+            ("/source/endpoint/port", json!(3307), Refused, Refused),
+            ("/source/endpoint/user", json!("v"), Restart, Live),
+            ("/source/endpoint/password", json!({"env": "P"}), Restart, Live),
+            ("/source/endpoint/tls", json!("required"), Restart, Live),
+            ("/source/start", json!("snapshot"), NewCopy, NewCopy),
+            ("/source/constraints", json!([1]), Restart, Live),
+            ("/sink/endpoint/host", json!("c"), NewCopy, NewCopy),
+            ("/sink/endpoint/port", json!(3307), NewCopy, NewCopy),
+            ("/sink/endpoint/user", json!("v"), Restart, Live),
+            ("/sink/meta_schema", json!("m"), NewCopy, NewCopy),
+            ("/sink/constraints", json!([1]), Restart, Live),
+            ("/tables", json!([]), NewCopy, NewCopy),
+            ("/datacenters", json!(["beijing"]), Restart, Live),
+            ("/constraints", json!([1]), Restart, Live),
+            ("/link/rate_bytes", json!(9), Restart, Live),
+            ("/apply/group_transactions", json!(9), Restart, Live),
+        ];
+        for (pointer, value, running, idle) in cases {
+            let path = pointer[1..].replace('/', ".");
+            assert_eq!(impact_of(pointer, value.clone(), Standing::Running), (path.clone(), running));
+            assert_eq!(impact_of(pointer, value.clone(), Standing::Idle), (path.clone(), idle));
+            assert_eq!(impact_of(pointer, value, Standing::Fresh), (path, Live));
+        }
+    }
+
+    #[test]
+    fn the_costliest_difference_is_told_first() {
+        let mut new = with("/link/rate_bytes", json!(9));
+        new["source"]["endpoint"]["host"] = json!("c");
+        new["tables"] = json!([]);
+        let found = differences(&job(), &new, Standing::Running);
+        let impacts: Vec<Impact> = found.iter().map(|found| found.impact).collect();
+        assert_eq!(impacts, [Impact::Refused, Impact::NewCopy, Impact::Restart]);
+        assert!(differences(&job(), &job(), Standing::Running).is_empty());
+    }
+
+    #[test]
+    fn tables_are_told_by_name_and_a_long_list_is_cut() {
+        let text = |tables: Value| {
+            differences(&job(), &with("/tables", tables), Standing::Running)[0]
+                .text
+                .clone()
+        };
+        assert_eq!(text(json!([{"schema": "s", "table": "u"}])), "tables: added s.u; removed s.t");
+        let many: Vec<Value> = (0..900).map(|n| json!({"schema": "s", "table": format!("t{n}")})).collect();
+        assert_eq!(text(json!(many)).chars().count(), TEXT_CHARS_MAX);
+        let (two, turned) = (json!([{"table": 1}, {"table": 2}]), json!([{"table": 2}, {"table": 1}]));
+        assert_eq!(tables_text(&two, &turned), "tables: another order");
+    }
+
+    #[test]
+    fn a_password_is_never_told() {
+        let found = differences(
+            &job(),
+            &with("/sink/endpoint/password", json!({"text": "secret"})),
+            Standing::Running,
+        );
+        assert_eq!(found[0].text, "sink.endpoint.password differs");
+    }
+}
