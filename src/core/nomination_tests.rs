@@ -199,10 +199,27 @@ fn a_draining_owner_gives_its_sink_up_and_does_not_take_it_back() {
 }
 
 #[test]
-fn the_last_owner_resumes_at_once_after_its_restart() {
-    let mut peer = Peer::new(2);
+fn the_last_owner_resumes_before_its_rank_after_a_restart_when_no_newer_claim_came() {
+    let mut peer = Peer::new(9);
     peer.at(0, Event::ClaimSeen(claim("me", 4))).at(0, runs());
+    assert_eq!(peer.ticks(0, 60_000), Some(2_000));
     assert_eq!(peer.did, [start(4)]);
+}
+
+#[test]
+fn a_restarted_owner_leaves_the_job_to_the_one_that_took_it_over_meanwhile() {
+    let mut peer = Peer::new(0);
+    peer.at(0, Event::ClaimSeen(claim("me", 4))).at(0, runs());
+    peer.at(1_500, Event::ClaimSeen(claim("a", 5)))
+        .at(1_500, roster(Some(0), true));
+    assert_eq!(peer.ticks(1_500, 60_000), None);
+}
+
+#[test]
+fn an_owner_whose_task_failed_goes_on_without_the_wait_of_a_restart() {
+    let mut peer = Peer::running(4);
+    peer.at(500, Event::TaskEnded(Disposition::Retry, "lost".into()));
+    assert!(peer.ticks(500, 60_000).expect("starts again") < 2_000);
 }
 
 #[test]
