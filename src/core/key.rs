@@ -138,22 +138,9 @@ mod tests {
     fn fixed(kind: &ColumnKind, length: usize, random: u64) -> Vec<u8> {
         let mut raw = random.to_le_bytes().repeat(4)[..length].to_vec();
         match kind {
-            ColumnKind::Time { .. } | ColumnKind::DateTime { .. } | ColumnKind::Timestamp { .. } => {
-                // Two whole seconds apart around zero, a fraction of hundredths in each byte.
-                let (bytes, zero) = match kind {
-                    ColumnKind::Time { .. } => (3, 1u64 << 23),
-                    ColumnKind::DateTime { .. } => (5, 1 << 39),
-                    _ => (4, 0),
-                };
-                let whole = if zero == 1 << 23 {
-                    zero + random % 60 - random % 2 * 30
-                } else {
-                    zero + random % 60
-                };
-                raw[..bytes].copy_from_slice(&whole.to_be_bytes()[8 - bytes..]);
-                raw[bytes..].fill(u8::try_from(random % 90).unwrap());
-                raw
-            }
+            ColumnKind::Time { .. } => temporal(3, length, random, random & 1 == 1),
+            ColumnKind::DateTime { .. } => temporal(5, length, random, false),
+            ColumnKind::Timestamp { .. } => temporal(4, length, random, false),
             ColumnKind::Decimal { .. } => {
                 let is_negative = random & 1 == 1;
                 raw.fill(0);
@@ -171,6 +158,17 @@ mod tests {
             }
             _ => raw,
         }
+    }
+
+    /// Under a minute, with a fraction of two digits a byte: whole seconds in `whole` bytes, then the fraction, as one big-endian
+    /// number. TIME and DATETIME carry an offset of half their range, so a negative one is below it.
+    fn temporal(whole: usize, length: usize, random: u64, is_negative: bool) -> Vec<u8> {
+        let fraction_bytes = u32::try_from(length - whole).unwrap();
+        let fraction = (random >> 8) % 100u64.pow(fraction_bytes);
+        let size = i64::try_from((random % 60) << (8 * fraction_bytes) | fraction).unwrap();
+        let offset = if whole == 4 { 0 } else { 1i64 << (8 * length - 1) };
+        let stored = offset + if is_negative { -size } else { size };
+        stored.to_be_bytes()[8 - length..].to_vec()
     }
 
     fn micros(time: &TimeValue) -> i64 {
