@@ -110,10 +110,15 @@ async fn run_config(config: Config, mode: &Mode) -> Result<(), Failure> {
     );
 
     let outcome = until_told(&parts).await;
-    if let Ok(limit) = &outcome {
-        parts.hand_over(*limit).await;
-    }
-    leave(parts, &config, stop, served).await;
+    let leaving = match &outcome {
+        Ok(End::Restart) => Leaving::Restart,
+        Ok(End::HandOver(limit)) => {
+            parts.hand_over(*limit).await;
+            Leaving::ForGood
+        }
+        Err(_) => Leaving::ForGood,
+    };
+    leave(parts, &config, stop, served, leaving).await;
     outcome.map(drop)
 }
 
@@ -123,15 +128,26 @@ fn write_run_file(config: &Config, run_file: &RunFile) -> Result<(), Failure> {
         .map_err(|error| Failure::new(crate::cli::failure::EXIT_FAILED, error.fault()))
 }
 
-/// Waits for SIGTERM, SIGINT or `leave`, or for the root actor to die. Returns how long the tasks may take to move.
-async fn until_told(parts: &Parts) -> Result<Duration, Failure> {
+/// How a peer was told to end.
+enum End {
+    /// Give the tasks away; they may take this long to move.
+    HandOver(Duration),
+    /// Stop them; they wait for the next start.
+    Restart,
+}
+
+/// Waits for SIGTERM, SIGINT or `leave`, or for the root actor to die.
+async fn until_told(parts: &Parts) -> Result<End, Failure> {
     let failed = |error: std::io::Error| Failure::local("signals", &error.to_string(), "signal handlers", "report this");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let limit = tokio::select! {
-        _ = terminate.recv() => END_HAND_OVER_MAX,
-        _ = interrupt.recv() => END_HAND_OVER_MAX,
-        () = parts.leave_asked() => LEAVE_HAND_OVER_MAX,
+    let end = tokio::select! {
+        _ = terminate.recv() => End::HandOver(END_HAND_OVER_MAX),
+        _ = interrupt.recv() => End::HandOver(END_HAND_OVER_MAX),
+        leaving = parts.leave_asked() => match leaving {
+            Leaving::ForGood => End::HandOver(LEAVE_HAND_OVER_MAX),
+            Leaving::Restart => End::Restart,
+        },
         () = parts.root_ended() => {
             return Err(Failure::local("peer", "a core part ended, see the log", "a peer that runs", "start it again; its state is on disk"));
         }
@@ -145,13 +161,13 @@ async fn until_told(parts: &Parts) -> Result<Duration, Failure> {
         }
         process::exit(i32::from(crate::cli::failure::EXIT_INTERRUPTED));
     });
-    Ok(limit)
+    Ok(end)
 }
 
 /// Takes the peer down: tasks first, so that fences are released; then doors, gossip and the endpoint.
-async fn leave(mut parts: Parts, config: &Config, stop: CancellationToken, served: TaskTracker) {
-    parts.stop_tasks().await;
-    if let Err(error) = parts.me.membership.leave(Leaving::ForGood).await {
+async fn leave(mut parts: Parts, config: &Config, stop: CancellationToken, served: TaskTracker, leaving: Leaving) {
+    parts.stop_tasks(leaving).await;
+    if let Err(error) = parts.me.membership.leave(leaving).await {
         warn!(%error, "the goodbye was not gossiped");
     }
     stop.cancel();

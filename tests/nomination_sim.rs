@@ -3,7 +3,7 @@
 //! Drives the pure `core::nomination` and `core::fence_model` over a simulated network and clock. A failure prints its seed;
 //! `PEER_SIM_SEED=n` plays one again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peer::core::disposition::Disposition;
@@ -51,6 +51,8 @@ struct Peer {
     flow: Option<Flow>,
     claim: Option<Claim>,
     heard_at: BTreeMap<usize, u64>,
+    /// Who said goodbye for a restart and was not heard since.
+    restarting: BTreeSet<usize>,
     ticked_at: u64,
     asleep_until: u64,
     down_until: u64,
@@ -82,6 +84,7 @@ fn fresh(at: usize, now: u64) -> Peer {
         flow: None,
         claim: None,
         heard_at,
+        restarting: BTreeSet::new(),
         ticked_at: now,
         asleep_until: 0,
         down_until: 0,
@@ -175,11 +178,15 @@ impl World {
     fn roster(&mut self, at: usize) {
         let now = self.now;
         let peer = &self.peers[at];
-        let is_live = |other: usize| other != at && peer.heard_at.get(&other).is_some_and(|t| now - t < DEAD_AFTER_MS);
+        let is_heard = |other: usize| peer.heard_at.get(&other).is_some_and(|t| now - t < DEAD_AFTER_MS);
+        let is_live = |other: usize| other != at && is_heard(other) && !peer.restarting.contains(&other);
         let live: Vec<usize> = (0..PEERS).filter(|other| is_live(*other)).collect();
         let rank = live.iter().filter(|other| **other < at).count();
         let owner = peer.claim.as_ref().map(|claim| claim.owner.clone());
-        let is_owner_alive = owner.is_some_and(|owner| live.iter().any(|other| self.peers[*other].id == owner));
+        let is_owner_alive = owner
+            .as_ref()
+            .is_some_and(|owner| live.iter().any(|other| self.peers[*other].id == *owner));
+        let restarts = owner.is_some_and(|owner| peer.restarting.iter().any(|other| self.peers[*other].id == owner));
         let live = live.into_iter().map(|other| self.peers[other].id.clone()).collect();
         self.feed(
             at,
@@ -189,6 +196,31 @@ impl World {
                 live,
             },
         );
+        if restarts {
+            self.feed(at, Event::OwnerRestarts);
+        }
+    }
+
+    /// The process ends, clean or not: the table survives on disk, everything else is gone.
+    fn end(&mut self, at: usize, long: u64) {
+        let (claim, reaches_target) = (self.peers[at].claim.clone(), self.peers[at].reaches_target);
+        self.peers[at] = Peer {
+            claim,
+            reaches_target,
+            down_until: self.now + long,
+            ..fresh(at, self.now)
+        };
+    }
+
+    /// Says goodbye for a restart to those that hear it, and ends with its claims kept.
+    fn announce(&mut self, at: usize, long: u64) {
+        for to in 0..PEERS {
+            if to != at && !self.is_cut(at, to) && self.is_up(to) {
+                self.peers[to].restarting.insert(at);
+                self.roster(to);
+            }
+        }
+        self.end(at, long);
     }
 
     /// Every 500 ms each peer that is up tells the others that it lives, and its claim.
@@ -198,6 +230,7 @@ impl World {
                 continue;
             }
             self.peers[to].heard_at.insert(from, self.now);
+            self.peers[to].restarting.remove(&from);
             let id = self.peers[from].id.clone();
             self.feed(to, Event::HeardPeer(id));
             if let Some(claim) = self.peers[from].claim.clone() {
@@ -270,18 +303,10 @@ impl World {
     fn disturb(&mut self) {
         let at = self.random.below(PEERS as u64) as usize;
         let long = 500 + self.random.below(9000);
-        match self.random.below(6) {
+        match self.random.below(7) {
             0 => self.peers[at].asleep_until = self.now + long,
-            1 if self.now >= self.peers[at].down_until => {
-                // kill -9: the table survives on disk, everything else is gone.
-                let (claim, reaches_target) = (self.peers[at].claim.clone(), self.peers[at].reaches_target);
-                self.peers[at] = Peer {
-                    claim,
-                    reaches_target,
-                    down_until: self.now + long,
-                    ..fresh(at, self.now)
-                };
-            }
+            1 if self.now >= self.peers[at].down_until => self.end(at, long),
+            6 if self.is_up(at) => self.announce(at, long),
             2 => {
                 let other = (at + 1 + self.random.below(PEERS as u64 - 1) as usize) % PEERS;
                 self.cut.push((at, other));
@@ -425,4 +450,34 @@ fn a_quiet_cluster_keeps_its_first_owner() {
     let epochs: Vec<Epoch> = world.commits.iter().map(|commit| commit.1).collect();
     assert_eq!(epochs.first(), epochs.last(), "a takeover happened in quiet");
     assert!(!epochs.is_empty());
+}
+
+/// Quiet, then the owner announces a restart and is away for so long; answers who wrote after that, with the times.
+fn restarted_for(away_ms: u64) -> (usize, Vec<(u64, usize)>) {
+    let mut world = World::new(7);
+    while world.now < 10_000 {
+        world.tick();
+    }
+    let owner = world.owners()[0];
+    world.announce(owner, away_ms);
+    while world.now < 150_000 {
+        world.tick();
+    }
+    let after = world.commits.iter().filter(|commit| commit.0 > 10_000);
+    (owner, after.map(|(now, _, at)| (*now, *at)).collect())
+}
+
+#[test]
+fn an_owner_that_announced_its_restart_finds_its_sink_as_it_left_it() {
+    let (owner, commits) = restarted_for(60_000);
+    assert!(!commits.is_empty(), "nothing is written after the return");
+    assert!(commits.iter().all(|(_, at)| *at == owner), "another peer wrote meanwhile");
+}
+
+#[test]
+fn an_owner_that_does_not_come_back_in_time_is_replaced() {
+    let (owner, commits) = restarted_for(u64::MAX / 2);
+    let (first, writer) = commits.first().expect("nobody took over");
+    assert!(*first >= 100_000, "taken over after {} ms", first - 10_000);
+    assert_ne!(*writer, owner);
 }

@@ -1,4 +1,4 @@
-//! Whether this peer gives its tasks away: kept on disk, told by gossip, and the wish to leave for good.
+//! Whether this peer gives its tasks away: kept on disk, told by gossip; and the wish to leave, for good or for a restart.
 //!
 //! Asked through `handle` (people here) and `incoming` (people at another peer). Moves nothing itself: placement ends the
 //! sinks of a peer that is not eligible any more, and the sinks elsewhere leave its sources.
@@ -6,15 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::actors::me::Me;
 use crate::core::fault::Fault;
-use crate::gossip::keys::Fact;
+use crate::gossip::keys::{Fact, Leaving};
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 
@@ -26,7 +25,7 @@ const SHOWN_MAX: Duration = Duration::from_secs(2);
 pub struct Drain {
     me: Me,
     store: Arc<Store>,
-    leaving: CancellationToken,
+    leaving: watch::Sender<Option<Leaving>>,
     /// Disk and gossip change together.
     turn: Arc<Mutex<()>>,
 }
@@ -38,7 +37,7 @@ impl Drain {
         Self {
             me,
             store,
-            leaving: CancellationToken::new(),
+            leaving: watch::Sender::new(None),
             turn: Arc::default(),
         }
     }
@@ -74,19 +73,31 @@ impl Drain {
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
         // Who is leaving gives its tasks away whatever happens.
-        self.me.publish(&Fact::Draining(is_draining || self.leaving.is_cancelled()));
+        let is_leaving = *self.leaving.borrow() == Some(Leaving::ForGood);
+        self.me.publish(&Fact::Draining(is_draining || is_leaving));
         info!(is_draining, is_changed, "told to drain or to take tasks again");
         Ok(is_changed)
     }
 
-    /// Gives the tasks away for the rest of this process; the next start takes tasks again.
-    pub fn leave(&self) {
-        self.leaving.cancel();
-        self.me.publish(&Fact::Draining(true));
+    /// Ends this process soon. For good: it gives its tasks away first, and the next start takes tasks again. For a restart: the
+    /// tasks wait for the next start. The first wish stands: returns false when there was one.
+    #[must_use]
+    pub fn leave(&self, leaving: Leaving) -> bool {
+        let is_first = self.leaving.send_if_modified(|asked| {
+            let is_first = asked.is_none();
+            *asked = asked.or(Some(leaving));
+            is_first
+        });
+        if is_first && leaving == Leaving::ForGood {
+            self.me.publish(&Fact::Draining(true));
+        }
+        is_first
     }
 
-    /// Returns when somebody asked this peer to leave.
-    pub async fn leave_asked(&self) {
-        self.leaving.cancelled().await;
+    /// Returns when somebody asked this peer to leave, and how.
+    pub async fn leave_asked(&self) -> Leaving {
+        let mut asked = self.leaving.subscribe();
+        let seen = asked.wait_for(Option::is_some).await.map(|asked| *asked);
+        seen.ok().flatten().expect("the sender is this value's own")
     }
 }

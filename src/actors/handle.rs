@@ -23,7 +23,7 @@ use crate::actors::tasks_msg::TasksMsg;
 use crate::core::fault::Fault;
 use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_record::JobRecord;
-use crate::gossip::table_sync;
+use crate::gossip::{Leaving, table_sync};
 use crate::wire::message::{Request, Response, StreamKind};
 
 /// How long a durable change may take before the caller is told to ask again.
@@ -35,8 +35,8 @@ const PUSH_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long the owner of a job may take to answer; then its status is unknown, which is said.
 const REPORT_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long another peer may take to keep on its disk that it drains.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(4);
+/// How long another peer may take to do as it is told: to keep on its disk that it drains, or to begin to leave.
+const ORDER_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// How often a leaving peer looks whether its tasks are gone.
 const IDLE_LOOK: Duration = Duration::from_millis(20);
@@ -152,13 +152,30 @@ impl PeerHandle {
         if *peer == self.me.node {
             return self.drain.set(is_draining).await;
         }
+        self.order(peer, &Request::Drain { is_draining }).await
+    }
+
+    /// Lets a peer end soon, this one too: for a restart, its sinks wait for it; otherwise it gives its tasks away first.
+    /// Returns false when it was leaving already.
+    ///
+    /// # Errors
+    /// It did not answer, and whether it leaves is not known.
+    pub async fn leave(&self, peer: &NodeId, is_restart: bool) -> Result<bool, Fault> {
+        if *peer == self.me.node {
+            return Ok(self.drain.leave(Leaving::of(is_restart)));
+        }
+        self.order(peer, &Request::Leave { is_restart }).await
+    }
+
+    /// Tells another peer what to do with itself; returns false when it was so already.
+    async fn order(&self, peer: &NodeId, order: &Request) -> Result<bool, Fault> {
         let silent = |found: &str| {
             let fix = "look at `peer members` before you repeat it; repeating is safe";
             Fault::new(
                 "PEER1709",
                 format!("peer {peer}"),
                 found,
-                "an answer to drain or undrain",
+                "an answer to drain, undrain or leave",
                 fix,
             )
         };
@@ -168,10 +185,10 @@ impl PeerHandle {
             let address = address.ok_or_else(|| silent("its address is not known"))?;
             let opened = self.me.endpoint.open(address, StreamKind::Control).await;
             let mut stream = opened.map_err(|error| silent(&error.to_string()))?;
-            let sent = stream.send(&Request::Drain { is_draining }).await;
+            let sent = stream.send(order).await;
             sent.map_err(|error| silent(&error.to_string()))?;
             match stream.recv::<Response>().await {
-                Ok(Response::Drained { is_changed }) => Ok(is_changed),
+                Ok(Response::Drained { is_changed } | Response::Leaves { is_changed }) => Ok(is_changed),
                 Ok(Response::Refused { fault_json }) => {
                     Err(serde_json::from_str(&fault_json).unwrap_or_else(|_| silent("a refusal that is not readable")))
                 }
@@ -179,14 +196,15 @@ impl PeerHandle {
                 Err(error) => Err(silent(&error.to_string())),
             }
         };
-        timeout(DRAIN_TIME_MAX, asked)
+        timeout(ORDER_TIME_MAX, asked)
             .await
-            .unwrap_or_else(|_| Err(silent(&format!("no answer within {} s", DRAIN_TIME_MAX.as_secs()))))
+            .unwrap_or_else(|_| Err(silent(&format!("no answer within {} s", ORDER_TIME_MAX.as_secs()))))
     }
 
     /// Gives all tasks away and returns when nothing runs here any more, or when the time is up.
     pub async fn hand_over(&self, limit: Duration) -> bool {
-        self.drain.leave();
+        // Asked for already when a person asked for it.
+        let _ = self.drain.leave(Leaving::ForGood);
         let gone = async {
             while !self.is_idle().await {
                 sleep(IDLE_LOOK).await;

@@ -27,7 +27,7 @@ use crate::core::progress::Progress;
 use crate::flow::prerequisites;
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
-use crate::gossip::table_sync;
+use crate::gossip::{Leaving, table_sync};
 use crate::transport::endpoint::{Incoming, IncomingStream};
 use crate::transport::rate_limit::RateLimit;
 use crate::transport::stream::Stream;
@@ -184,6 +184,9 @@ async fn answer(request: Request, doors: &Doors) -> Response {
             Err(fault) => Response::Refused {
                 fault_json: serde_json::to_string(&fault).expect("a fault has only text"),
             },
+        },
+        Request::Leave { is_restart } => Response::Leaves {
+            is_changed: doors.drain.leave(Leaving::of(is_restart)),
         },
         Request::Status { job } => {
             let report: Option<TaskReport> = local_report(&doors.tasks, &job).await;

@@ -17,6 +17,8 @@ use crate::core::nomination::{self, Effect, Event, State};
 use crate::core::placement::{Circumstances, Task, rank_with};
 use crate::core::placement_summary::Placed;
 use crate::core::stable_hash::hash64;
+use crate::gossip::keys::Leaving;
+use crate::gossip::view::PeerFacts;
 
 /// One living job.
 pub struct Nominee {
@@ -115,6 +117,10 @@ impl Nominee {
             .filter(|member| member.is_live() && !member.is_self)
             .map(|member| member.id.clone())
             .collect();
+        let restarts = |peer: &PeerFacts| Some(&peer.id) == owner.as_ref() && peer.leaving == Some(Leaving::Restart);
+        if view.facts.iter().any(restarts) {
+            events.push(Event::OwnerRestarts);
+        }
         // The rank goes first: a claim or a job change is decided with the roster of the moment.
         events.insert(
             0,

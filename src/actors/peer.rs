@@ -20,6 +20,7 @@ use crate::actors::table_view::TableView;
 use crate::actors::tasks::{Tasks, TasksArgs};
 use crate::actors::tasks_msg::TasksMsg;
 use crate::core::ids::JobName;
+use crate::gossip::Leaving;
 use crate::store::database::Store;
 
 /// How long all tasks together may take to finish their turn and release their fences.
@@ -31,7 +32,12 @@ const CLAIMS_TIME_MAX: Duration = Duration::from_secs(1);
 /// What the root is told.
 pub enum PeerMsg {
     /// From `node`: finish the tasks in good order. Answered when nothing runs or the time is up; the root stops.
-    Stop(RpcReplyPort<()>),
+    Stop {
+        /// For a restart the claims stay.
+        leaving: Leaving,
+        /// Told then.
+        reply: RpcReplyPort<()>,
+    },
     /// From itself: everything has stopped.
     Stopped(RpcReplyPort<()>),
     /// From `node`, once: what the command layer may use.
@@ -118,13 +124,14 @@ impl Actor for Peer {
 
     async fn handle(&self, myself: ActorRef<PeerMsg>, msg: PeerMsg, state: &mut PeerState) -> Result<(), ActorProcessingErr> {
         match msg {
-            PeerMsg::Stop(reply) => {
+            PeerMsg::Stop { leaving, reply } => {
                 state.is_stopping = true;
                 state.handle.placement.stop(Some("the peer is stopping".into()));
                 let (tasks, job_table) = (state.handle.tasks.clone(), state.handle.job_table.clone());
                 // Owned by the runtime for at most STOP_TIME_MAX; the process ends right after.
                 tokio::spawn(async move {
-                    let _ = tasks.call(TasksMsg::StopAll, Some(STOP_TIME_MAX)).await;
+                    let stop_all = |reply| TasksMsg::StopAll { leaving, reply };
+                    let _ = tasks.call(stop_all, Some(STOP_TIME_MAX)).await;
                     // Orders are answered in turn: behind this one, every released claim is on the disk and on its way.
                     let nothing = |reply| JobTableMsg::Merge {
                         records: Vec::new(),

@@ -69,6 +69,8 @@ pub enum PlacementMsg {
 /// What placement of one peer says of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlacementWord {
+    /// Name of the owner that said that it restarts, and is expected back.
+    pub awaits: Option<String>,
     /// Why the job does not run here; None: nothing to say.
     pub reason: Option<String>,
     /// The last changes of the verdicts, newest first.
@@ -254,6 +256,7 @@ impl PlacementState {
     fn word(&self, name: &JobName) -> PlacementWord {
         let found = self.nominees.iter().rev().find(|(id, _)| id.name == *name);
         found.map_or_else(PlacementWord::default, |(_, nominee)| PlacementWord {
+            awaits: nominee.state.expected_back(self.args.ports.clock.now()).map(str::to_owned),
             reason: Some(nominee.reason().to_owned()).filter(|reason| !reason.is_empty()),
             explanations: nominee.explanations(),
         })

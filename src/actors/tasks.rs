@@ -31,7 +31,7 @@ use crate::flow::error::FlowError;
 use crate::flow::sink_flow::{SinkArgs, SinkEvent};
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
-use crate::gossip::keys::{Fact, TaskFact, TaskKind};
+use crate::gossip::keys::{Fact, Leaving, TaskFact, TaskKind};
 use crate::telemetry::metrics::TASK_RESTARTS;
 
 /// How often gossip hears of the tasks. Trades freshness of `peer jobs` on other peers against gossip bytes.
@@ -56,7 +56,7 @@ pub struct TasksState {
     sinks: BTreeMap<JobName, Sink>,
     sources: BTreeMap<JobName, Source>,
     told_counts: TaskCounts,
-    stopping: Option<RpcReplyPort<()>>,
+    stopping: Option<(Leaving, RpcReplyPort<()>)>,
     cleaning: TaskTracker,
 }
 
@@ -212,8 +212,12 @@ impl TasksState {
         if let Some(report) = report.clone().filter(|_| disposition != Some(Disposition::Superseded)) {
             sink.remember(report);
         }
-        // After an error the claim stays: this peer tries again first, until nomination gives it up.
-        if disposition.is_none() {
+        // After an error the claim stays: this peer tries again first, until nomination gives it up. So it does for a restart.
+        let is_restart = self
+            .stopping
+            .as_ref()
+            .is_some_and(|(leaving, _)| *leaving == Leaving::Restart);
+        if disposition.is_none() && !is_restart {
             self.release_claim(job, None);
         }
         self.tell_placement(PlacementMsg::Ended {
@@ -294,8 +298,8 @@ impl TasksState {
         }
     }
 
-    fn stop_all(&mut self, reply: RpcReplyPort<()>) {
-        self.stopping = Some(reply);
+    fn stop_all(&mut self, leaving: Leaving, reply: RpcReplyPort<()>) {
+        self.stopping = Some((leaving, reply));
         let jobs: Vec<JobName> = self.sinks.keys().cloned().collect();
         for job in jobs {
             self.stop_sink(&job, "the peer is stopping");
@@ -312,7 +316,7 @@ impl TasksState {
 
     fn answer_when_stopped(&mut self) {
         if self.is_idle()
-            && let Some(reply) = self.stopping.take()
+            && let Some((_, reply)) = self.stopping.take()
         {
             // The caller may have stopped waiting.
             let _ = reply.send(());
@@ -376,7 +380,7 @@ impl Actor for Tasks {
             TasksMsg::Report { job, reply } => drop(reply.send(report(state.sinks.get(&job), state.sources.get(&job)))),
             TasksMsg::IsIdle(reply) => drop(reply.send(state.is_idle())),
             TasksMsg::Publish => state.publish(),
-            TasksMsg::StopAll(reply) => state.stop_all(reply),
+            TasksMsg::StopAll { leaving, reply } => state.stop_all(leaving, reply),
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::flow::error::FlowError;
 use crate::flow::sink_flow::SinkEvent;
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
+use crate::gossip::Leaving;
 
 /// Which subscription a source task serves; a larger one of the same job replaces it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +131,11 @@ pub enum TasksMsg {
     IsIdle(RpcReplyPort<bool>),
     /// From itself: tell gossip.
     Publish,
-    /// From `peer`: stop everything; answered when nothing runs.
-    StopAll(RpcReplyPort<()>),
+    /// From `peer`: stop everything.
+    StopAll {
+        /// For a restart the claims stay: the sinks wait for this peer.
+        leaving: Leaving,
+        /// Answered when nothing runs.
+        reply: RpcReplyPort<()>,
+    },
 }

@@ -73,8 +73,9 @@ pub trait Cluster: Send + Sync + 'static {
     fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
     /// Lets a peer, by name or id, give its tasks away, or take tasks again; refuses `Unknown`.
     fn drain<'a>(&'a self, peer: &'a str, is_draining: bool) -> Reply<'a, PeerChangeView>;
-    /// Lets this peer give its tasks away and end; answers before it does.
-    fn leave(&self) -> Reply<'_, PeerChangeView>;
+    /// Lets a peer, by name or id, end: for a restart its sinks wait for it, else it gives its tasks away first. None: this peer.
+    /// Answers before it ends; refuses `Unknown`, and `NotReady` when it is not heard of.
+    fn leave<'a>(&'a self, peer: Option<&'a str>, is_restart: bool) -> Reply<'a, PeerChangeView>;
     /// What this peer is and runs.
     fn version(&self) -> Reply<'_, VersionView>;
     /// The process works.

@@ -92,8 +92,13 @@ pub enum Command {
         /// Name or id of the peer.
         peer: String,
     },
-    /// The peer that is asked gives its tasks away and ends.
-    Leave,
+    /// A peer ends.
+    Leave {
+        /// Name or id of the peer; None: the one that is asked.
+        peer: Option<String>,
+        /// Its sinks wait for it; otherwise it gives its tasks away first.
+        is_restart: bool,
+    },
     /// What the peer is and runs.
     Version,
     /// The commands, in groups.

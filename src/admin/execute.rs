@@ -48,7 +48,7 @@ async fn ask(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal>
         Command::PurgeTarget { job } => Answer::Change(cluster.purge_target(&job).await?),
         Command::Drain { peer } => Answer::Peer(cluster.drain(&peer, true).await?),
         Command::Undrain { peer } => Answer::Peer(cluster.drain(&peer, false).await?),
-        Command::Leave => Answer::Peer(cluster.leave().await?),
+        Command::Leave { peer, is_restart } => Answer::Peer(cluster.leave(peer.as_deref(), is_restart).await?),
         Command::Version => Answer::Version(cluster.version().await?),
         Command::Help => Answer::Help(HelpView { help: HELP.to_owned() }),
     })

@@ -26,7 +26,8 @@ use crate::admin::census::Census;
 use crate::admin::cluster::{Cluster, JOB_TEXT_BYTES_MAX, SubmitRequest};
 use crate::admin::command::Command;
 use crate::admin::execute::execute;
-use crate::admin::parse::{job_name, peer_name};
+use crate::admin::http_peers::{act_on_peer, leave};
+use crate::admin::parse::job_name;
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::HealthView;
 use crate::core::fault::Fault;
@@ -41,7 +42,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 
 /// What every handler needs.
 #[derive(Clone)]
-struct Door {
+pub(super) struct Door {
     cluster: Arc<dyn Cluster>,
     metrics: Metrics,
     census: Arc<Census>,
@@ -228,24 +229,6 @@ fn action_command(job: String, action: &str) -> Result<Command, Refusal> {
     }
 }
 
-async fn act_on_peer(State(door): State<Door>, Path((name, action)): Path<(String, String)>) -> Response {
-    let command = peer_name(&name).and_then(|peer| match action.as_str() {
-        "drain" => Ok(Command::Drain { peer }),
-        "undrain" => Ok(Command::Undrain { peer }),
-        other => Err(Refusal::usage(
-            "path",
-            &format!("`{other}`"),
-            "drain or undrain",
-            "POST /v1/members/NAME/drain",
-        )),
-    });
-    run(&door, command).await
-}
-
-async fn leave(State(door): State<Door>) -> Response {
-    run(&door, Ok(Command::Leave)).await
-}
-
 /// The query of `POST /v1/jobs`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -333,7 +316,7 @@ async fn no_such_method(request: Request) -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, Json(refusal.body())).into_response()
 }
 
-async fn run(door: &Door, command: Result<Command, Refusal>) -> Response {
+pub(super) async fn run(door: &Door, command: Result<Command, Refusal>) -> Response {
     let answer = match command {
         Ok(command) => execute(&*door.cluster, command).await,
         Err(refusal) => Err(refusal),

@@ -20,7 +20,12 @@ use crate::core::placement_summary::{Placed, Totals, why};
 /// Puts the whole screen together. `word` is what placement of this peer has to say.
 #[must_use]
 pub fn status_view(seen: &Seen<'_>, report: TaskReport, word: PlacementWord) -> StatusView {
-    let PlacementWord { reason, explanations } = word;
+    let PlacementWord {
+        awaits,
+        reason,
+        explanations,
+    } = word;
+    let awaits = awaits.filter(|_| matches!(seen.effective, Effective::Run(_)));
     let record = seen.record;
     let mut view = StatusView::unmeasured(&record.name.0, record.inc.0, record.version(), seen.desired());
     view.state = seen.phase();
@@ -39,7 +44,10 @@ pub fn status_view(seen: &Seen<'_>, report: TaskReport, word: PlacementWord) -> 
     view.totals.restarts = Some(report.restarts);
     view.totals.conflicts = Some(0);
     view.totals.owner_changes = record.claim.as_ref().map(|claim| claim.epoch.0.saturating_sub(1));
-    view.reason = reason_of(seen, reason, report.sink.as_ref(), view.state);
+    view.reason = match awaits {
+        Some(name) => Some(format!("waiting for {name} to come back (restart announced)")),
+        None => reason_of(seen, reason, report.sink.as_ref(), view.state),
+    };
     view.errors = report.errors.into_iter().rev().map(ErrorView::from).collect();
     if let Some(placed) = seen.placed() {
         let claim = seen.claim;

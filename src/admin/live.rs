@@ -23,12 +23,11 @@ use crate::admin::views::{
 use crate::config::job::parse_job;
 use crate::config::job_set::parse_settings;
 use crate::core::fault::Fault;
-use crate::core::ids::{JobName, NodeId};
+use crate::core::ids::JobName;
 use crate::core::job_operations::OperationError;
 use crate::core::job_record::{HoldKind as RecordHold, JobRecord};
 use crate::core::job_spec::JobSpec;
 use crate::core::job_versions::spec_of;
-use crate::core::member::Member;
 use crate::core::spec_diff::differences;
 
 /// A running peer behind the doors.
@@ -72,40 +71,6 @@ impl Live {
             changed,
             target: None,
         })
-    }
-
-    /// The peer of this name or id: a living one before those of the past.
-    fn peer(&self, name: &str) -> Result<Member, Refusal> {
-        let view = self.handle.view();
-        let named: Vec<&Member> = view
-            .roster
-            .iter()
-            .filter(|member| member.name == name || member.id.0 == name)
-            .collect();
-        let living: Vec<&Member> = named.iter().copied().filter(|member| member.is_live()).collect();
-        match (living.as_slice(), named.first()) {
-            ([one], _) => Ok((*one).clone()),
-            ([], None) => Err(Refusal::unknown_peer(name)),
-            ([], Some(_)) => Err(Refusal::not_ready(&format!("peer `{name}`"), "it is not heard of")),
-            (several, _) => {
-                let ids: Vec<&str> = several.iter().map(|member| member.id.0.as_str()).collect();
-                let found = format!("{} peers of this name: {}", ids.len(), ids.join(", "));
-                Err(Refusal::usage(
-                    &format!("peer `{name}`"),
-                    &found,
-                    "one peer",
-                    "name it by its id",
-                ))
-            }
-        }
-    }
-
-    async fn drain_peer(&self, name: &str, is_draining: bool) -> Result<PeerChangeView, Refusal> {
-        let peer = self.peer(name)?;
-        let changed = self.handle.set_draining(&peer.id, is_draining).await;
-        let changed = changed.map_err(|fault| Refusal::new(RefusalKind::NotReady, fault))?;
-        let action = if is_draining { "drain" } else { "undrain" };
-        Ok(peer_change(peer.name, peer.id, action, changed))
     }
 
     async fn submit_job(&self, request: SubmitRequest) -> Result<SubmitView, Refusal> {
@@ -294,12 +259,8 @@ impl Cluster for Live {
         Box::pin(self.drain_peer(peer, is_draining))
     }
 
-    fn leave(&self) -> Reply<'_, PeerChangeView> {
-        Box::pin(async {
-            let me = &self.handle.me;
-            self.handle.drain().leave();
-            Ok(peer_change(me.name.clone(), me.node.clone(), "leave", true))
-        })
+    fn leave<'a>(&'a self, peer: Option<&'a str>, is_restart: bool) -> Reply<'a, PeerChangeView> {
+        Box::pin(self.leave_peer(peer, is_restart))
     }
 
     fn version(&self) -> Reply<'_, VersionView> {
@@ -329,15 +290,6 @@ fn will_be_taken(old: Option<&JobRecord>, json: &serde_json::Value, request: &Su
     let is_same = old.newest_spec().is_some_and(|(_, entry)| entry.spec == *json);
     let is_version = request.expect_version.is_none_or(|version| version == old.version());
     is_same || (request.update && is_version)
-}
-
-fn peer_change(name: String, id: NodeId, action: &str, changed: bool) -> PeerChangeView {
-    PeerChangeView {
-        name,
-        id: id.0,
-        action: action.to_owned(),
-        changed,
-    }
 }
 
 fn exists_or(spec: &JobSpec, old: Option<&JobRecord>, error: ChangeError) -> Refusal {

@@ -34,7 +34,8 @@ Act
 Peers
   drain PEER            move its tasks away; it takes no new ones
   undrain PEER          let it take tasks again           undrain sh-1
-  leave                 this peer moves its tasks away and ends
+  leave [PEER]          it moves its tasks away and ends; no name: this peer
+  leave [PEER] --restart  it ends; its sinks wait 90 s for it to come back
 Shell
   help                  this text
   quit                  close the connection (exit does the same)
@@ -129,7 +130,7 @@ fn request(name: &str, rest: &[&str]) -> Result<Request, Refusal> {
         "undrain" => Command::Undrain {
             peer: one_peer(rest, "undrain PEER")?,
         },
-        "leave" => bare(rest, "leave", Command::Leave)?,
+        "leave" => leave(rest)?,
         "submit" => return submit(rest),
         "plan" => return plan(rest),
         later if NOT_YET.contains(&later) => return Err(Refusal::not_yet(later)),
@@ -224,6 +225,15 @@ fn one_peer(rest: &[&str], form: &str) -> Result<String, Refusal> {
         [] => Err(form_fault(form, "no name of a peer")),
         [_, extra, ..] => Err(form_fault(form, &format!("`{extra}` after it"))),
     }
+}
+
+fn leave(rest: &[&str]) -> Result<Command, Refusal> {
+    let (names, is_restart) = without(rest, "--restart");
+    let peer = match names.as_slice() {
+        [] => None,
+        names => Some(one_peer(names, "leave [PEER] [--restart]")?),
+    };
+    Ok(Command::Leave { peer, is_restart })
 }
 
 fn purge(rest: &[&str]) -> Result<Command, Refusal> {
@@ -376,10 +386,23 @@ mod tests {
     fn a_peer_is_named_by_what_peers_may_be_called() {
         let drain = Request::Run(Command::Drain { peer: "SH-1.a".into() });
         assert_eq!(line("drain SH-1.a").expect("a name").request, drain);
-        for bad in ["drain", "drain a b", "drain a/b", "undrain", "leave now"] {
+        for bad in ["drain", "drain a b", "drain a/b", "undrain", "leave a b", "leave a/b"] {
             assert_eq!(refused(bad).kind, RefusalKind::Usage, "{bad}");
         }
-        assert_eq!(line("leave").expect("good").request, Request::Run(Command::Leave));
+    }
+
+    #[test]
+    fn who_leaves_is_the_asked_peer_or_the_named_one() {
+        for (text, peer, is_restart) in [
+            ("leave", None, false),
+            ("leave --restart", None, true),
+            ("leave sh-1", Some("sh-1"), false),
+            ("leave --restart sh-1", Some("sh-1"), true),
+        ] {
+            let peer = peer.map(str::to_owned);
+            let leave = Request::Run(Command::Leave { peer, is_restart });
+            assert_eq!(line(text).expect(text).request, leave, "{text}");
+        }
     }
 
     #[test]

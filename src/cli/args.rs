@@ -134,9 +134,15 @@ pub enum CliCommand {
     Drain(PeerName),
     /// Let a drained peer take tasks again
     Undrain(PeerName),
-    /// The peer that is asked moves its tasks away and ends
-    #[command(after_help = "Example: peer leave --address 127.0.0.1:7422")]
-    Leave,
+    /// A peer moves its tasks away and ends
+    #[command(after_help = "Example: peer leave sh-1 --restart")]
+    Leave {
+        /// Name or id of the peer; none: the one that is asked
+        peer: Option<String>,
+        /// It ends to start again: its sinks are not moved, they wait 90 s for it to come back
+        #[arg(long)]
+        restart: bool,
+    },
     /// The admin shell of a peer
     Shell {
         /// Its address

@@ -26,7 +26,7 @@ Run jobs
                             act in the target at once, from the asked peer
 Care for peers
   drain | undrain PEER      move its tasks away      peer drain sh-1
-  leave                     drain, then end the peer that is asked
+  leave [PEER] [--restart]  end it, its tasks moved or waiting 90 s for it
 Look
   members                   who is here              peer members
   jobs                      one line per job         peer jobs --json

@@ -59,7 +59,7 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Purge { job, yes, target } => purge(&asker, job, *yes, *target),
         CliCommand::Drain(named) => asker.act_on_peer(&format!("/v1/members/{}/drain", peer_name(&named.peer)?)),
         CliCommand::Undrain(named) => asker.act_on_peer(&format!("/v1/members/{}/undrain", peer_name(&named.peer)?)),
-        CliCommand::Leave => asker.act_on_peer("/v1/leave"),
+        CliCommand::Leave { peer, restart } => asker.act_on_peer(&leave_path(peer.as_deref(), *restart)?),
         CliCommand::Shell { admin } => shell::run(admin),
         CliCommand::Keygen { out } => keygen(out, cli.json),
         CliCommand::Start(flags) => node::run(NodeOptions {
@@ -92,6 +92,14 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Help { command } => help_on(command.as_deref()),
         CliCommand::Other(words) => Err(other(words)),
     }
+}
+
+fn leave_path(peer: Option<&str>, is_restart: bool) -> Result<String, Failure> {
+    let query = if is_restart { "?restart=true" } else { "" };
+    Ok(match peer {
+        Some(name) => format!("/v1/members/{}/leave{query}", peer_name(name)?),
+        None => format!("/v1/leave{query}"),
+    })
 }
 
 /// Asks and prints.

@@ -1,5 +1,6 @@
 //! Layer 0: decisions, pure: no IO, clock, randomness, log or async.
 
+pub mod announced_restart;
 pub mod attribute_name;
 pub mod change;
 pub mod chunk_size;

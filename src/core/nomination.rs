@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::core::announced_restart::AnnouncedRestart;
 use crate::core::disposition::Disposition;
 use crate::core::ids::{Epoch, NodeId};
 use crate::core::job_record::Claim;
@@ -61,6 +62,7 @@ pub struct State {
     is_owner_alive: bool,
     /// Last sign of life of the owner; also set where a newer owner is inferred.
     sign_at: Duration,
+    restart: AnnouncedRestart,
     /// Lost the fence to an owner whose claim has not arrived.
     is_owner_unknown: bool,
     /// This process won the fence once: what it knows of its own claim is not from before a restart.
@@ -90,6 +92,7 @@ impl State {
             claim: None,
             is_owner_alive: false,
             sign_at: Duration::ZERO,
+            restart: AnnouncedRestart::default(),
             is_owner_unknown: false,
             has_won: false,
             is_failed: false,
@@ -110,6 +113,15 @@ impl State {
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Running { .. } | Phase::Stopping)
+    }
+
+    /// Name of the owner that is expected back from a restart it announced.
+    #[must_use]
+    pub fn expected_back(&self, now: Duration) -> Option<&str> {
+        let claim = self.claim.as_ref().filter(|_| now < self.restart.until());
+        claim
+            .filter(|_| self.has_other_owner())
+            .map(|claim| claim.owner_name.as_str())
     }
 
     fn epoch_seen(&self) -> Epoch {
@@ -155,6 +167,9 @@ impl State {
                 if is_owner_alive && !self.is_owner_alive {
                     self.sign_at = self.sign_at.max(now);
                 }
+                if is_owner_alive {
+                    self.restart.end();
+                }
                 (self.rank, self.is_owner_alive, self.live) = (rank, is_owner_alive, live);
                 self.has_roster = true;
             }
@@ -172,9 +187,10 @@ impl State {
             Event::AcquireLost(disposition, text) | Event::TaskEnded(disposition, text) => {
                 self.ended(disposition, text, now, random, effects);
             }
+            Event::OwnerRestarts if self.restart.announce(now) => self.sign(now),
             Event::SignOfOwner { lasts } => self.sign((now + lasts).saturating_sub(PROTECTION)),
             Event::GossipLate { late_ms } if Duration::from_millis(late_ms) > LATE => self.woke_late(now),
-            Event::GossipLate { .. } => {}
+            Event::GossipLate { .. } | Event::OwnerRestarts => {}
             Event::HeardPeer(id) => self.heard(&id, now),
         }
     }
@@ -242,6 +258,9 @@ impl State {
         let is_new_epoch = claim.epoch > self.epoch_seen();
         self.claim = Some(claim);
         self.is_owner_unknown = false;
+        if is_new_epoch {
+            self.restart.end();
+        }
         if !is_other {
             return;
         }
@@ -346,7 +365,7 @@ impl State {
         };
         let turn = STAGGER.saturating_mul(self.rank.unwrap_or(u32::MAX)) + jitter;
         let due = if self.has_other_owner() {
-            self.sign_at + PROTECTION + turn
+            self.restart.until().max(self.sign_at + PROTECTION) + turn
         } else if self.is_claim_mine() {
             // It was this peer's before a failure: nobody else should be waiting for it. Before a restart: unless news comes.
             if self.has_won { Duration::ZERO } else { since + RETURN }

@@ -43,6 +43,8 @@ pub enum Event {
         /// How much longer it counts: `PROTECTION` for an owner that just answered, less for a trace of an earlier moment.
         lasts: Duration,
     },
+    /// The last owner said goodbye and that it starts again at once. Told again and again, counted once.
+    OwnerRestarts,
     /// The own gossip tick came late by this much.
     GossipLate {
         /// Milliseconds behind its time.

@@ -380,3 +380,6 @@ fn an_owner_that_is_alone_keeps_working() {
     assert_eq!(peer.ticks(9000, 60_000), None);
     assert_eq!(peer.did, []);
 }
+
+#[path = "announced_restart_tests.rs"]
+mod announced;

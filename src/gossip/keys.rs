@@ -149,6 +149,12 @@ impl Fact {
 }
 
 impl Leaving {
+    /// A restart, or for good.
+    #[must_use]
+    pub fn of(is_restart: bool) -> Self {
+        if is_restart { Self::Restart } else { Self::ForGood }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::ForGood => "left",
@@ -158,11 +164,7 @@ impl Leaving {
 
     /// Any word that is not known here still means that the peer goes.
     fn from_word(word: &str) -> Self {
-        if word == Self::Restart.word() {
-            Self::Restart
-        } else {
-            Self::ForGood
-        }
+        Self::of(word == Self::Restart.word())
     }
 }
 

@@ -33,7 +33,7 @@ use crate::core::fault::Fault;
 use crate::core::ids::{Boot, JobName, NodeId};
 use crate::core::job_record::JobRecord;
 use crate::gossip::attributes;
-use crate::gossip::keys::Profile;
+use crate::gossip::keys::{Leaving, Profile};
 use crate::gossip::membership::{GOSSIP_INTERVAL, Membership, MembershipConfig};
 use crate::gossip::table_exchange;
 use crate::node::{Mode, NodeOptions};
@@ -288,9 +288,9 @@ impl Parts {
         let _ = self.root_task.clone().wait_for(|has_ended| *has_ended).await;
     }
 
-    /// Returns when somebody asked this peer to leave.
-    pub(super) async fn leave_asked(&self) {
-        self.handle.drain().leave_asked().await;
+    /// Returns when somebody asked this peer to leave, and how.
+    pub(super) async fn leave_asked(&self) -> Leaving {
+        self.handle.drain().leave_asked().await
     }
 
     /// Gives the tasks to other peers; those that nobody took within `limit` are stopped like the rest.
@@ -300,9 +300,10 @@ impl Parts {
         }
     }
 
-    /// Stops tasks in good order, then everything that serves other peers.
-    pub(super) async fn stop_tasks(&mut self) {
-        if self.root.call(PeerMsg::Stop, Some(ROOT_TIME_MAX)).await.is_err() {
+    /// Stops tasks in good order, then everything that serves other peers. For a restart the claims stay.
+    pub(super) async fn stop_tasks(&mut self, leaving: Leaving) {
+        let stop = |reply| PeerMsg::Stop { leaving, reply };
+        if self.root.call(stop, Some(ROOT_TIME_MAX)).await.is_err() {
             warn!("the root actor had ended already");
         }
         // It ends with the job table, after the last push: released claims must arrive before the goodbye, or others wait for

@@ -202,6 +202,11 @@ pub enum Request {
         /// Which of the two.
         is_draining: bool,
     },
+    /// End soon, in good order.
+    Leave {
+        /// The tasks wait for its next start; otherwise it gives them away first.
+        is_restart: bool,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -232,6 +237,11 @@ pub enum Response {
     /// To `Drain`: it is on that peer's disk.
     Drained {
         /// It was not so before.
+        is_changed: bool,
+    },
+    /// To `Leave`: it ends soon.
+    Leaves {
+        /// Nobody had asked for it before.
         is_changed: bool,
     },
 }

@@ -75,12 +75,14 @@ golden! {
     version_request_is_these_bytes: Request::Version => "010102";
     examine_is_these_bytes: Request::ExamineSource { spec_json: "{}".into() } => "010103027b7d";
     drain_is_these_bytes: Request::Drain { is_draining: true } => "01010401";
+    leave_is_these_bytes: Request::Leave { is_restart: true } => "01010501";
     pong_is_these_bytes: Response::Pong => "010100";
     status_is_these_bytes: Response::Status { json: "{}".into() } => "010101027b7d";
     version_is_these_bytes: Response::Version { version: "0.1".into() } => "01010203302e31";
     refused_is_these_bytes: Response::Refused { fault_json: "{}".into() } => "010103027b7d";
     examined_is_these_bytes: Response::Examined { report_json: "{}".into() } => "010104027b7d";
     drained_is_these_bytes: Response::Drained { is_changed: true } => "01010501";
+    leaves_is_these_bytes: Response::Leaves { is_changed: true } => "01010601";
     gossip_is_these_bytes: GossipPacket { bytes: vec![1, 2], from: "a".into() } => "01010201020161";
     root_is_these_bytes: TableSync::Root { hash: "ab".into() } => "010100026162";
     hashes_are_these_bytes: TableSync::Hashes { records: vec![(JobName("j".into()), "ab".into())] } => "01010101016a026162";

@@ -67,12 +67,15 @@ async fn status_has_the_shape_of_the_contract() {
 }
 
 #[tokio::test]
-async fn peers_are_drained_by_name_and_the_asked_one_leaves() {
+async fn peers_are_told_by_name_what_to_do_with_themselves() {
     let doors = Doors::open().await;
     for (path, action) in [
         ("/v1/members/bj-1/drain", "drain"),
         ("/v1/members/bj-1/undrain", "undrain"),
         ("/v1/leave", "leave"),
+        ("/v1/leave?restart=true", "leave_for_restart"),
+        ("/v1/members/bj-1/leave", "leave"),
+        ("/v1/members/bj-1/leave?restart=true", "leave_for_restart"),
     ] {
         let (status, body) = doors.json("POST", path, "").await;
         assert_eq!((status, &body["action"]), (200, &action.into()), "{path}");
@@ -82,6 +85,10 @@ async fn peers_are_drained_by_name_and_the_asked_one_leaves() {
         ("/v1/members/nobody/drain", 404),
         ("/v1/members/bj-1/explode", 400),
         ("/v1/members/-x/drain", 400),
+        ("/v1/members/nobody/leave", 404),
+        ("/v1/members/bj-1/drain?restart=true", 400),
+        ("/v1/leave?restart=soon", 400),
+        ("/v1/leave?later=true", 400),
     ] {
         assert_eq!(doors.json("POST", path, "").await.0, expected, "{path}");
     }

@@ -376,8 +376,12 @@ impl Cluster for Scripted {
         answer(Ok(peer_change(peer, if is_draining { "drain" } else { "undrain" })))
     }
 
-    fn leave(&self) -> Reply<'_, PeerChangeView> {
-        answer(Ok(peer_change("sh-1", "leave")))
+    fn leave<'a>(&'a self, peer: Option<&'a str>, is_restart: bool) -> Reply<'a, PeerChangeView> {
+        let peer = peer.unwrap_or("sh-1");
+        if peer != "bj-1" && peer != "sh-1" {
+            return answer(Err(Refusal::unknown_peer(peer)));
+        }
+        answer(Ok(peer_change(peer, if is_restart { "leave_for_restart" } else { "leave" })))
     }
 
     fn version(&self) -> Reply<'_, VersionView> {

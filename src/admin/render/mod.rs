@@ -238,7 +238,9 @@ fn peer_change(view: &PeerChangeView) -> String {
         ("drain", false) => "drained already",
         ("undrain", true) => "takes tasks again",
         ("undrain", false) => "did not drain",
-        ("leave", _) => "gives its tasks away and ends",
+        ("leave", true) => "gives its tasks away and ends",
+        ("leave_for_restart", true) => "stops its tasks and ends; its sinks wait 90 s for it to come back",
+        ("leave" | "leave_for_restart", false) => "was leaving already",
         (other, _) => other,
     };
     format!("{} {done}\n", view.name)
