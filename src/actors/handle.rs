@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorRef;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::actors::cluster_view::ClusterView;
@@ -15,7 +15,8 @@ use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
 use crate::actors::placement::{PlacementMsg, PlacementWord};
 use crate::actors::ports::Ports;
-use crate::actors::sync_table::{SyncTable, record_bytes};
+use crate::actors::spread::News;
+use crate::actors::sync_table::SyncTable;
 use crate::actors::table_keeper::{Change, ChangeError, Changed};
 use crate::actors::table_view::TableView;
 use crate::actors::task_report::TaskReport;
@@ -23,7 +24,7 @@ use crate::actors::tasks_msg::TasksMsg;
 use crate::core::fault::Fault;
 use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_record::JobRecord;
-use crate::gossip::{Leaving, table_sync};
+use crate::gossip::Leaving;
 use crate::wire::message::{Request, Response, StreamKind};
 
 /// How long a durable change may take before the caller is told to ask again.
@@ -53,6 +54,8 @@ pub struct PeerHandle {
     pub(super) tasks: ActorRef<TasksMsg>,
     pub(super) placement: ActorRef<PlacementMsg>,
     pub(super) drain: Drain,
+    /// Weak: the pushing ends with the job table, not with the last door.
+    pub(super) news: mpsc::WeakSender<News>,
 }
 
 impl PeerHandle {
@@ -92,16 +95,19 @@ impl PeerHandle {
         }
     }
 
-    /// Gives a record to every live peer; returns how many have it, this one included.
+    /// Gives a changed job to every live peer; returns how many have it, this one included.
     pub async fn spread(&self, record: &JobRecord) -> usize {
-        let addresses = self.me.membership.live_addresses();
-        let records = [record_bytes(record)];
-        let pushed = table_sync::push(&self.me.endpoint, &addresses, &records);
+        let (reply, count) = oneshot::channel();
+        let news = News {
+            name: record.name.clone(),
+            reply: Some(reply),
+        };
+        let told = async {
+            self.news.upgrade()?.send(news).await.ok()?;
+            count.await.ok()
+        };
         // Who did not answer in time is not counted; the exchange carries it there.
-        let failed = timeout(PUSH_TIME_MAX, pushed)
-            .await
-            .map_or(addresses.len(), |failed| failed.len());
-        1 + addresses.len() - failed
+        timeout(PUSH_TIME_MAX, told).await.ok().flatten().unwrap_or(1)
     }
 
     /// The tasks, for the door that takes subscriptions.

@@ -10,6 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::{mpsc, watch};
 
 use crate::actors::ports::Clock;
+use crate::actors::spread::News;
 use crate::actors::table_keeper::{Change, ChangeError, Changed, Keeper, Order};
 use crate::actors::table_view::TableView;
 use crate::core::ids::{JobName, NodeId};
@@ -52,7 +53,7 @@ pub struct JobTableArgs {
     /// Shows each durable state; holds what was loaded at start.
     pub view: watch::Sender<Arc<TableView>>,
     /// Names changed here.
-    pub news: mpsc::Sender<JobName>,
+    pub news: mpsc::Sender<News>,
     /// Wall clock for people.
     pub clock: Clock,
 }

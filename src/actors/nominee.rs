@@ -13,7 +13,7 @@ use crate::core::job_merge::{Effective, RunSpec, effective};
 use crate::core::job_record::{Claim, JobRecord};
 use crate::core::job_spec::{JobSpec, SinkSpec};
 use crate::core::member::Roster;
-use crate::core::nomination::{self, Effect, Event, State};
+use crate::core::nomination::{Effect, Event, State};
 use crate::core::placement::{Circumstances, Task, rank_with};
 use crate::core::placement_summary::Placed;
 use crate::core::stable_hash::hash64;
@@ -135,17 +135,22 @@ impl Nominee {
 
     fn rank(&mut self, roster: &Roster) -> Option<u32> {
         let spec = self.spec.as_ref()?;
-        let own = self.state.is_active().then_some(&self.node);
-        let claim = self.record.as_ref().and_then(|record| record.claim.as_ref());
-        let now = Circumstances {
-            running: own,
-            ..Circumstances::default()
-        };
-        let rank = rank_with(spec, Task::Sink, roster, now).rank_of(&self.node);
         // People see who runs the tasks by the claim, nomination acts on what runs here.
+        let claim = self.record.as_ref().and_then(|record| record.claim.as_ref());
         let claim = claim.filter(|claim| !claim.is_released);
-        let source = claim.and_then(|claim| claim.source.as_ref());
-        self.placed = Some(Placed::of(spec, roster, claim.map(|claim| &claim.owner), source));
+        let owner = claim.map(|claim| &claim.owner);
+        let placed = Placed::of(spec, roster, owner, claim.and_then(|claim| claim.source.as_ref()));
+        let own = self.state.is_active().then_some(&self.node);
+        let rank = if own == owner {
+            placed.sink.rank_of(&self.node)
+        } else {
+            let now = Circumstances {
+                running: own,
+                ..Circumstances::default()
+            };
+            rank_with(spec, Task::Sink, roster, now).rank_of(&self.node)
+        };
+        self.placed = Some(placed);
         rank
     }
 
@@ -174,9 +179,7 @@ impl Nominee {
         if matches!(event, Event::AcquireWon(_)) {
             self.reason.clear();
         }
-        let (next, effects) = nomination::step(&self.state, event, now, random);
-        self.state = next;
-        effects
+        self.state.advance(event, now, random)
     }
 
     /// What `tasks` needs to start the sink; None when the job is not readable.

@@ -16,10 +16,10 @@ use crate::actors::job_table::{JobTable, JobTableArgs, JobTableMsg};
 use crate::actors::me::Me;
 use crate::actors::placement::{Placement, PlacementArgs};
 use crate::actors::ports::Ports;
+use crate::actors::spread::News;
 use crate::actors::table_view::TableView;
 use crate::actors::tasks::{Tasks, TasksArgs};
 use crate::actors::tasks_msg::TasksMsg;
-use crate::core::ids::JobName;
 use crate::gossip::Leaving;
 use crate::store::database::Store;
 
@@ -55,7 +55,7 @@ pub struct PeerArgs {
     /// Shows the job table; holds what was loaded at start.
     pub table: watch::Sender<Arc<TableView>>,
     /// Names changed here by this peer itself, to be pushed.
-    pub news: mpsc::Sender<JobName>,
+    pub news: mpsc::Sender<News>,
 }
 
 /// State of the root.
@@ -85,6 +85,7 @@ impl Actor for Peer {
         // Before placement looks at the roster for the first time.
         drain.restore().await?;
         let cell = || myself.get_cell();
+        let weak_news = news.downgrade();
         let job_table = JobTableArgs {
             node: me.node.clone(),
             store,
@@ -115,6 +116,7 @@ impl Actor for Peer {
             tasks,
             placement,
             drain,
+            news: weak_news,
         };
         Ok(PeerState {
             handle,

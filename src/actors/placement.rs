@@ -3,7 +3,7 @@
 //! Fed by the job table and gossip (watches, looked at on change and each tick: level-triggered, so no wake-up can be
 //! lost), by `tasks` (fence won, task ended) and by pings. Feeds `tasks` and the job table. Idle jobs cost nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +23,10 @@ use crate::actors::table_view::TableView;
 use crate::actors::tasks_msg::TasksMsg;
 use crate::core::disposition::Disposition;
 use crate::core::explanation::Explanation;
-use crate::core::ids::{Epoch, JobId, JobName, NodeId};
+use crate::core::ids::{Epoch, Incarnation, JobId, JobName, NodeId};
 use crate::core::job_record::HoldKind;
 use crate::core::job_state::ErrorReport;
+use crate::core::member::Roster;
 use crate::core::nomination::{Effect, Event, TICK};
 
 /// What placement is told.
@@ -97,6 +98,8 @@ pub struct PlacementState {
     nominees: BTreeMap<JobId, Nominee>,
     heard: BTreeMap<NodeId, u64>,
     late_times: u64,
+    /// The table and the roster looked at last: jobs for which neither changed are not looked at again.
+    seen: (Arc<TableView>, Arc<Roster>),
     stop: CancellationToken,
 }
 
@@ -121,32 +124,20 @@ impl PlacementState {
         }
     }
 
-    /// Brings every nominee up to date with the table, the roster and the lateness of gossip.
+    /// Brings nominees up to date with the table, the roster and the lateness of gossip. Costs what changed: a record costs its
+    /// own job, another roster costs the jobs at work.
     fn look(&mut self, myself: &ActorRef<PlacementMsg>) {
         let late = *self.me().membership.late().borrow();
         let is_late = late.times != self.late_times;
         self.late_times = late.times;
-        let table = self.args.table.borrow().clone();
-        for record in table.records().filter(|record| record.is_alive()) {
-            let id = JobId {
-                name: record.name.clone(),
-                inc: record.inc,
-            };
-            let node = &self.args.me.node;
-            self.nominees
-                .entry(id)
-                .or_insert_with(|| Nominee::new(node.clone()))
-                .update(record);
+        let (table, view) = (self.args.table.borrow().clone(), ClusterView::of(&self.me().membership));
+        let mut ids = self.take_table(&table);
+        if is_late || !Arc::ptr_eq(&self.seen.1, &view.roster) {
+            ids.extend(self.jobs_at_work());
         }
-        let view = ClusterView::of(&self.me().membership);
-        for id in self.nominees.keys().cloned().collect::<Vec<_>>() {
-            let is_alive = table
-                .get(&id.name)
-                .is_some_and(|record| record.is_alive() && record.inc == id.inc);
-            let nominee = self.nominees.get_mut(&id).expect("listed above");
-            if !is_alive {
-                nominee.forget();
-            }
+        self.seen = (table, view.roster.clone());
+        for id in ids {
+            let Some(nominee) = self.nominees.get_mut(&id) else { continue };
             let mut events = nominee.news(&id, &view);
             nominee.explain(|| self.args.ports.clock.wall_text());
             if is_late && nominee.is_at_work() {
@@ -155,12 +146,38 @@ impl PlacementState {
             for event in events {
                 self.step(&id, event, myself);
             }
-            self.drop_when_over(&id, is_alive);
+            self.drop_when_over(&id);
         }
     }
 
+    /// Hands changed records to their nominees; returns whose news there may be, ended incarnations too.
+    fn take_table(&mut self, table: &TableView) -> BTreeSet<JobId> {
+        let mut ids = BTreeSet::new();
+        for record in table.changed_since(&self.seen.0) {
+            let id = |inc| JobId {
+                name: record.name.clone(),
+                inc,
+            };
+            if record.is_alive() {
+                let node = &self.args.me.node;
+                let nominee = self.nominees.entry(id(record.inc));
+                nominee.or_insert_with(|| Nominee::new(node.clone())).update(record);
+            }
+            let incarnations = id(Incarnation(0))..=id(Incarnation(u64::MAX));
+            for (id, nominee) in self.nominees.range_mut(incarnations) {
+                if id.inc != record.inc {
+                    nominee.forget();
+                }
+                ids.insert(id.clone());
+            }
+        }
+        ids
+    }
+
     /// Ends a purged job: the peer that owned it last also cleans its target.
-    fn drop_when_over(&mut self, id: &JobId, is_alive: bool) {
+    fn drop_when_over(&mut self, id: &JobId) {
+        let record = self.seen.0.get(&id.name);
+        let is_alive = record.is_some_and(|record| record.is_alive() && record.inc == id.inc);
         let is_over = !is_alive && self.nominees.get(id).is_some_and(|nominee| !nominee.state.is_active());
         let Some(nominee) = is_over.then(|| self.nominees.remove(id)).flatten() else {
             return;
@@ -225,6 +242,7 @@ impl PlacementState {
         let disposition = disposition.unwrap_or(Disposition::Retry);
         self.step(id, Event::TaskEnded(disposition, text.to_owned()), myself);
         self.look(myself);
+        self.drop_when_over(id);
     }
 
     fn mark_failed(&self, id: &JobId, text: String) {
@@ -325,6 +343,7 @@ impl Actor for Placement {
             nominees: BTreeMap::new(),
             heard: BTreeMap::new(),
             late_times: 0,
+            seen: Default::default(),
             stop,
         })
     }

@@ -1,8 +1,10 @@
 //! The one thread that changes the job table: law from `core`, disk from `store`, result through a watch.
 //!
 //! Fed by the `job_table` actor through a bounded queue, because a durable write takes milliseconds and no handler may.
-//! A change is answered and shown only after it is on disk. Draws no random number: a new life comes with the request.
+//! A change is answered and shown only after it is on disk; what waits together is written together. Draws no random number: a new life comes with the request.
 
+use std::collections::BTreeSet;
+use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -10,6 +12,7 @@ use ractor::RpcReplyPort;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
+use crate::actors::spread::News;
 use crate::actors::table_view::TableView;
 use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_merge::merge;
@@ -90,6 +93,10 @@ pub enum Order {
     },
 }
 
+/// Orders that one write of the disk makes durable. Trades the first one's wait (each costs about a millisecond of work) for
+/// the cost of a write, which is some milliseconds however much it holds.
+const ORDERS_AT_ONCE: usize = 64;
+
 /// The keeper's state.
 pub struct Keeper {
     /// This peer's id: the actor of its dots.
@@ -98,50 +105,104 @@ pub struct Keeper {
     pub store: Arc<Store>,
     /// Shows each durable state.
     pub view: watch::Sender<Arc<TableView>>,
-    /// Names changed here, to be pushed to others; when full, anti-entropy carries them.
-    pub news: mpsc::Sender<JobName>,
+    /// Names changed here that nobody waits for, to be pushed to others; when full, anti-entropy carries them.
+    pub news: mpsc::Sender<News>,
+}
+
+/// Orders that become durable together, or none of them.
+struct Batch {
+    /// The table with their changes.
+    view: Arc<TableView>,
+    changed: BTreeSet<JobName>,
+    news: Vec<News>,
+}
+
+/// What one order gets once its batch is on disk.
+enum Answer {
+    Change(Option<RpcReplyPort<Changed>>, Changed),
+    Merge(RpcReplyPort<usize>, usize),
+}
+
+impl Answer {
+    // Callers that stopped waiting are no error: the change is durable and shown.
+    fn send(self, written: &Result<(), StoreError>) {
+        match (self, written) {
+            (Self::Change(Some(reply), changed), Ok(())) => drop(reply.send(changed)),
+            (Self::Change(Some(reply), _), Err(error)) => drop(reply.send(Err(error.clone().into()))),
+            (Self::Change(None, _), _) => {}
+            (Self::Merge(reply, count), Ok(())) => drop(reply.send(count)),
+            (Self::Merge(reply, _), Err(_)) => drop(reply.send(0)),
+        }
+    }
 }
 
 impl Keeper {
     /// Works until the queue closes.
     pub fn run(self, orders: &Receiver<Order>) {
-        while let Ok(order) = orders.recv() {
-            match order {
-                Order::Change {
-                    name,
-                    change,
-                    author,
-                    at,
-                    reply,
-                } => {
-                    let changed = self.change(&name, change, author, at);
-                    if let Err(error @ ChangeError::Store(_)) = &changed {
-                        error!(job = %name, %error, "job table was not written");
-                    }
-                    if let Some(reply) = reply {
-                        // A caller that stopped waiting is no error: the change is durable and shown.
-                        let _ = reply.send(changed);
-                    }
-                }
-                Order::Merge { records, reply } => {
-                    let _ = reply.send(self.merge(records));
-                }
+        while let Ok(first) = orders.recv() {
+            let more = orders.try_iter().take(ORDERS_AT_ONCE - 1);
+            self.work_off(iter::once(first).chain(more));
+        }
+    }
+
+    fn work_off(&self, orders: impl Iterator<Item = Order>) {
+        let mut batch = Batch {
+            view: self.view.borrow().clone(),
+            changed: BTreeSet::new(),
+            news: Vec::new(),
+        };
+        let answers: Vec<Answer> = orders.map(|order| self.take(order, &mut batch)).collect();
+        let written = self.write(&batch);
+        match &written {
+            Ok(()) if !batch.changed.is_empty() => drop(self.view.send_replace(batch.view)),
+            Ok(()) => {}
+            Err(error) => error!(rows = batch.changed.len(), %error, "job table was not written"),
+        }
+        for answer in answers {
+            answer.send(&written);
+        }
+        for news in batch.news.into_iter().take_while(|_| written.is_ok()) {
+            if self.news.try_send(news).is_err() {
+                info!("push queue was full, the change spreads by exchange");
             }
         }
     }
 
-    fn change(&self, name: &JobName, change: Change, author: String, at: String) -> Changed {
-        let old = self.view.borrow().get(name).cloned();
+    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+        let changed = batch.changed.iter().filter_map(|name| batch.view.get(name));
+        let rows: Vec<(&JobName, &JobRecord)> = changed.map(|record| (&record.name, &**record)).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.store.put_jobs(&rows)
+    }
+
+    fn take(&self, order: Order, batch: &mut Batch) -> Answer {
+        match order {
+            Order::Change {
+                name,
+                change,
+                author,
+                at,
+                reply,
+            } => {
+                let changed = self.change(&name, change, author, at, batch);
+                if reply.is_none() && matches!(changed, Ok((_, true))) {
+                    batch.news.push(News { name, reply: None });
+                }
+                Answer::Change(reply, changed)
+            }
+            Order::Merge { records, reply } => Answer::Merge(reply, batch.merge(records)),
+        }
+    }
+
+    fn change(&self, name: &JobName, change: Change, author: String, at: String, batch: &mut Batch) -> Changed {
+        let old = batch.view.get(name).cloned();
         let new = self.apply(old.as_deref(), name, change, author, at)?;
         let Some(new) = new.filter(|new| old.as_deref() != Some(new)) else {
             return Ok((old.ok_or(OperationError::Absent)?, false));
         };
-        self.store.put_job(name, &new)?;
-        self.show([new.clone()]);
-        if self.news.try_send(name.clone()).is_err() {
-            info!(job = %name, "push queue was full, the change spreads by exchange");
-        }
-        Ok((Arc::new(new), true))
+        Ok((batch.put(new), true))
     }
 
     fn apply(
@@ -185,35 +246,32 @@ impl Keeper {
             Written::Changed(record) => Some(record),
         })
     }
+}
 
+impl Batch {
     /// Joins records of another peer; returns how many changed something here.
-    fn merge(&self, records: Vec<JobRecord>) -> usize {
-        let news: Vec<JobRecord> = {
-            let view = self.view.borrow();
-            let joined = records.into_iter().filter_map(|theirs| match view.get(&theirs.name) {
+    fn merge(&mut self, records: Vec<JobRecord>) -> usize {
+        let mut count = 0;
+        for theirs in records {
+            let news = match self.view.get(&theirs.name) {
                 None => Some(theirs),
                 Some(mine) => Some(merge(mine, &theirs)).filter(|joined| joined != &**mine),
-            });
-            joined.collect()
-        };
-        let rows: Vec<(&JobName, &JobRecord)> = news.iter().map(|record| (&record.name, record)).collect();
-        if let Err(error) = self.store.put_jobs(&rows) {
-            error!(%error, "records of another peer were not written");
-            return 0;
-        }
-        let count = news.len();
-        if count > 0 {
-            self.show(news);
+            };
+            if let Some(joined) = news {
+                self.put(joined);
+                count += 1;
+            }
         }
         count
     }
 
-    fn show(&self, records: impl IntoIterator<Item = JobRecord>) {
-        let mut view = TableView::clone(&self.view.borrow());
-        for record in records {
-            view.insert(record);
-        }
-        view.seal();
-        self.view.send_replace(Arc::new(view));
+    fn put(&mut self, record: JobRecord) -> Arc<JobRecord> {
+        let name = record.name.clone();
+        // Copies the table at the first change only: from then on it is this batch's own.
+        let view = Arc::make_mut(&mut self.view);
+        view.insert(record);
+        let record = Arc::clone(view.get(&name).expect("it was just put there"));
+        self.changed.insert(name);
+        record
     }
 }

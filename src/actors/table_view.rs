@@ -3,7 +3,7 @@
 //! Made by `table_keeper` after a change is on disk; read by placement, admin, spreading and the exchange between peers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::core::ids::JobName;
 use crate::core::job_merge::{hash, table_hash};
@@ -13,7 +13,8 @@ use crate::core::job_record::JobRecord;
 #[derive(Clone, Debug, Default)]
 pub struct TableView {
     records: BTreeMap<JobName, Entry>,
-    root: String,
+    /// Worked out when somebody asks: a thousand changes in a second need one or two roots, not a thousand.
+    root: OnceLock<String>,
 }
 
 /// A record and its digest.
@@ -31,7 +32,6 @@ impl TableView {
         for record in records {
             view.insert(record);
         }
-        view.seal();
         view
     }
 
@@ -49,7 +49,7 @@ impl TableView {
     /// Returns the digest of the whole table; equal tables have equal roots on every build.
     #[must_use]
     pub fn root(&self) -> &str {
-        &self.root
+        self.root.get_or_init(|| table_hash(self.hashes()))
     }
 
     /// Returns (name, digest) of each record.
@@ -57,17 +57,59 @@ impl TableView {
         self.records.iter().map(|(name, entry)| (name, &*entry.hash))
     }
 
-    /// Replaces one record; the root is stale until [`seal`](Self::seal).
+    /// Replaces one record.
     pub(super) fn insert(&mut self, record: JobRecord) {
         let entry = Entry {
             hash: hash(&record).into(),
             record: Arc::new(record),
         };
         self.records.insert(entry.record.name.clone(), entry);
+        self.root = OnceLock::new();
     }
 
-    /// Makes the root fit the records.
-    pub(super) fn seal(&mut self) {
-        self.root = table_hash(self.hashes());
+    /// Returns the records that are not the very same in `older`, in the order of names. Names never go away.
+    pub(super) fn changed_since<'a>(&'a self, older: &'a Self) -> impl Iterator<Item = &'a Arc<JobRecord>> {
+        let mut known = older.records.iter().peekable();
+        self.records.iter().filter_map(move |(name, entry)| {
+            let before = known.next_if(|(known, _)| *known == name);
+            let is_same = before.is_some_and(|(_, before)| Arc::ptr_eq(&before.record, &entry.record));
+            (!is_same).then_some(&entry.record)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, restart: u64) -> JobRecord {
+        JobRecord {
+            name: JobName(name.into()),
+            restart,
+            ..JobRecord::default()
+        }
+    }
+
+    #[test]
+    fn new_and_changed_records_are_told_from_the_others() {
+        let older = TableView::new([record("a", 0), record("c", 0), record("d", 0)]);
+        let mut newer = older.clone();
+        newer.insert(record("b", 0));
+        newer.insert(record("c", 1));
+        let names: Vec<&str> = newer.changed_since(&older).map(|record| record.name.0.as_str()).collect();
+        assert_eq!(names, ["b", "c"]);
+        assert_eq!(newer.changed_since(&newer).count(), 0);
+        assert_eq!(newer.changed_since(&TableView::default()).count(), 4);
+    }
+
+    #[test]
+    fn the_root_follows_every_change() {
+        let older = TableView::new([record("a", 0)]);
+        let before = older.root().to_owned();
+        let mut newer = older.clone();
+        newer.insert(record("a", 1));
+        assert_ne!(newer.root(), before);
+        assert_eq!(older.root(), before);
+        assert_eq!(newer.root(), TableView::new([record("a", 1)]).root());
     }
 }

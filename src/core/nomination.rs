@@ -148,13 +148,19 @@ impl State {
 #[must_use]
 pub fn step(state: &State, event: Event, now: Duration, random: u64) -> (State, Vec<Effect>) {
     let mut next = state.clone();
-    let mut effects = Vec::new();
-    next.take(event, now, random, &mut effects);
-    next.decide(now, random, &mut effects);
+    let effects = next.advance(event, now, random);
     (next, effects)
 }
 
 impl State {
+    /// [`step`] in place, for who has a thousand jobs to step each `TICK`.
+    pub fn advance(&mut self, event: Event, now: Duration, random: u64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.take(event, now, random, &mut effects);
+        self.decide(now, random, &mut effects);
+        effects
+    }
+
     fn take(&mut self, event: Event, now: Duration, random: u64, effects: &mut Vec<Effect>) {
         match event {
             Event::Tick => self.tick(now),

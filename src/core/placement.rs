@@ -158,18 +158,20 @@ pub fn rank(spec: &JobSpec, task: Task, roster: &[Member]) -> Ranking {
 pub fn rank_with(spec: &JobSpec, task: Task, roster: &[Member], circumstances: Circumstances<'_>) -> Ranking {
     let rules = Rules::of(spec, task);
     let wishes = Wishes::new(spec, task, roster, circumstances.running);
+    let facts: Vec<Attributes> = roster.iter().map(Member::attributes).collect();
     let mut judged: Vec<(Outcome, String)> = roster
         .iter()
-        .map(|member| judge(spec, &rules, member, circumstances))
+        .zip(&facts)
+        .map(|(member, facts)| judge(spec, &rules, member, facts, circumstances))
         .collect();
     if task == Task::Sink && !rules.both.is_empty() {
         without_a_source(spec, &rules, roster, circumstances, &mut judged);
     }
     let mut ranking = Ranking::default();
     let mut order = Vec::new();
-    for (member, (verdict, rule)) in roster.iter().zip(judged) {
+    for ((member, facts), (verdict, rule)) in roster.iter().zip(&facts).zip(judged) {
         let score = score(&spec.name.0, task, member);
-        let preference = wishes.of(&member.attributes());
+        let preference = wishes.of(facts);
         if may_run(verdict) {
             let is_avoided = circumstances.avoid.contains(&member.id);
             order.push((is_avoided, Reverse((preference, score)), member.id.clone()));
@@ -249,7 +251,7 @@ fn without_a_source(
             is_draining: false,
             ..(*member).clone()
         };
-        let verdict = judge(spec, &of_source, &member, Circumstances::default()).0;
+        let verdict = judge(spec, &of_source, &member, &member.attributes(), Circumstances::default()).0;
         !matches!(verdict, Outcome::Dead | Outcome::Excluded)
     };
     let candidates: Vec<Attributes> = roster.iter().filter(is_candidate).map(Member::attributes).collect();
@@ -279,7 +281,13 @@ fn compile_or_text(constraint: &Constraint) -> Result<Rule, String> {
 }
 
 /// The order of the checks is part of the contract: the first that fails is the one that is told.
-fn judge(spec: &JobSpec, rules: &Rules, member: &Member, circumstances: Circumstances<'_>) -> (Outcome, String) {
+fn judge(
+    spec: &JobSpec,
+    rules: &Rules,
+    member: &Member,
+    attributes: &Attributes,
+    circumstances: Circumstances<'_>,
+) -> (Outcome, String) {
     match member.state {
         MemberState::Dead => return (Outcome::Dead, "peer is dead".into()),
         MemberState::Left => return (Outcome::Dead, "peer has left".into()),
@@ -297,12 +305,11 @@ fn judge(spec: &JobSpec, rules: &Rules, member: &Member, circumstances: Circumst
         );
         return (Outcome::Excluded, rule);
     }
-    let attributes = member.attributes();
-    if let Some(rule) = first_broken(&rules.own, &attributes) {
+    if let Some(rule) = first_broken(&rules.own, attributes) {
         return (Outcome::Excluded, rule);
     }
-    if let Some(other) = circumstances.other
-        && let Some(rule) = rules.broken_beside(&attributes, &other.attributes())
+    if let Some(other) = circumstances.other.filter(|_| !rules.both.is_empty())
+        && let Some(rule) = rules.broken_beside(attributes, &other.attributes())
     {
         return (
             Outcome::Excluded,
@@ -330,18 +337,20 @@ fn first_broken(rules: &[Result<Rule, String>], attributes: &Attributes) -> Opti
 }
 
 /// Weighted rendezvous: a peer draws one ticket per unit of weight and shows its best. Exact in integers, the same in every
-/// build, and a peer that comes or goes moves only its own tasks.
+/// build, and a peer that comes or goes moves only its own tasks. One SHA-256 seeds splitmix64, which draws the tickets: a
+/// digest for each of them was nearly all that a thousand jobs cost when the roster changed.
 fn score(job: &str, task: Task, member: &Member) -> u64 {
     let weight = member.capacity.clamp(1, WEIGHT_MAX);
-    let ticket = |n: u32| {
-        hash64(&[
-            job.as_bytes(),
-            task.as_str().as_bytes(),
-            member.id.0.as_bytes(),
-            &n.to_be_bytes(),
-        ])
-    };
-    (0..weight).map(ticket).max().unwrap_or_default()
+    let seed = hash64(&[job.as_bytes(), task.as_str().as_bytes(), member.id.0.as_bytes()]);
+    (1..=u64::from(weight)).map(|n| ticket(seed, n)).max().unwrap_or_default()
+}
+
+/// The nth number of splitmix64 (Steele, Lea, Flood 2014) from this seed.
+fn ticket(seed: u64, n: u64) -> u64 {
+    let z = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// Matches `*` (any run) and `?` (any one character) against the whole text.

@@ -348,3 +348,16 @@ fn a_job_from_before_wishes_reads_and_is_written_as_it_was() {
     let read: JobSpec = serde_json::from_value(old.clone()).expect("reads");
     assert_eq!(serde_json::to_value(read).expect("writes"), old);
 }
+
+#[test]
+fn tickets_are_the_published_numbers() {
+    let drawn: Vec<u64> = (1..=3).map(|n| ticket(1_234_567, n)).collect();
+    assert_eq!(
+        drawn,
+        [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423
+        ]
+    );
+}

@@ -30,7 +30,7 @@ use crate::cli::failure::{EXIT_FAILED, Failure};
 use crate::config::cluster::{Config, load_cluster};
 use crate::config::flags::{Override, Overrides};
 use crate::core::fault::Fault;
-use crate::core::ids::{Boot, JobName, NodeId};
+use crate::core::ids::{Boot, NodeId};
 use crate::core::job_record::JobRecord;
 use crate::gossip::attributes;
 use crate::gossip::keys::{Leaving, Profile};
@@ -236,7 +236,7 @@ impl Parts {
             warn!(job = %bad.name, error = %bad.reason, "a job record is not readable; it is kept as it is and not run");
         }
         let (table, seen) = watch::channel(Arc::new(TableView::new(loaded.records)));
-        let (news, names) = mpsc::channel::<JobName>(NEWS_MAX);
+        let (news, names) = mpsc::channel(NEWS_MAX);
         let args = PeerArgs {
             me: me.clone(),
             ports,

@@ -11,7 +11,7 @@ use crate::core::disposition::Disposition;
 use crate::core::fault::Fault;
 
 /// An error of the local store. In every case what was stored before is still there and unchanged.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum StoreError {
     /// A second process has the file open. Nothing was read or written.
     #[error("`{path}` is open in another process")]

@@ -323,9 +323,10 @@ impl Drop for TestPeer {
     }
 }
 
-/// The binary under test.
+/// The binary under test; `PEER_TEST_BINARY` names another build of it.
 pub fn peer_command() -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_peer")));
+    let built = Path::new(env!("CARGO_BIN_EXE_peer")).to_owned();
+    let mut command = Command::new(std::env::var_os("PEER_TEST_BINARY").map_or(built, PathBuf::from));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PEER_")) {
         command.env_remove(name);
     }
