@@ -171,6 +171,7 @@ impl World {
                 }
             }
             Effect::PublishReason(_) => {}
+            Effect::CountMove(text) => panic!("moves are not limited here: {text}"),
             Effect::MarkFailed(text) => panic!("nothing here is fatal: {text}"),
         }
     }

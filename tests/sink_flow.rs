@@ -254,6 +254,8 @@ fn spec(schema: &str, group_bytes: u64) -> JobSpec {
             group_bytes,
         },
         preferences: Preferences::default(),
+        restart: Default::default(),
+        reschedule: Default::default(),
     }
 }
 

@@ -68,6 +68,8 @@ fn spec(schema: &TestSchema, tables: &[&str]) -> JobSpec {
             group_bytes: 1 << 20,
         },
         preferences: Preferences::default(),
+        restart: Default::default(),
+        reschedule: Default::default(),
     }
 }
 

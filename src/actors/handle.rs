@@ -116,6 +116,12 @@ impl PeerHandle {
         self.tasks.clone()
     }
 
+    /// Placement, for those who ask when a job is tried again.
+    #[must_use]
+    pub fn placement(&self) -> ActorRef<PlacementMsg> {
+        self.placement.clone()
+    }
+
     /// The table, for the exchange with other peers.
     #[must_use]
     pub fn sync_table(&self) -> SyncTable {
@@ -125,7 +131,7 @@ impl PeerHandle {
     /// Asks the owner of a job what it knows; None when it does not answer or never ran it.
     pub async fn report(&self, job: &JobName, owner: &NodeId) -> Option<TaskReport> {
         if *owner == self.me.node {
-            return local_report(&self.tasks, job).await;
+            return local_report(&self.tasks, &self.placement, job).await;
         }
         let address = self
             .view()
@@ -230,21 +236,29 @@ impl PeerHandle {
 
     /// Why this peer does or does not try to own the job, and how the verdicts changed lately.
     pub async fn word(&self, job: &JobName) -> PlacementWord {
-        let asked = self
-            .placement
-            .call(|reply| PlacementMsg::Word { job: job.clone(), reply }, Some(REPORT_TIME_MAX));
-        match asked.await {
-            Ok(ractor::rpc::CallResult::Success(word)) => word,
-            _ => PlacementWord::default(),
-        }
+        word(&self.placement, job).await
     }
 }
 
-/// What `tasks` of this peer knows of a job.
-pub(super) async fn local_report(tasks: &ActorRef<TasksMsg>, job: &JobName) -> Option<TaskReport> {
-    let asked = tasks.call(|reply| TasksMsg::Report { job: job.clone(), reply }, Some(REPORT_TIME_MAX));
+async fn word(placement: &ActorRef<PlacementMsg>, job: &JobName) -> PlacementWord {
+    let asked = placement.call(|reply| PlacementMsg::Word { job: job.clone(), reply }, Some(REPORT_TIME_MAX));
     match asked.await {
-        Ok(ractor::rpc::CallResult::Success(report)) => report,
-        _ => None,
+        Ok(ractor::rpc::CallResult::Success(word)) => word,
+        _ => PlacementWord::default(),
     }
+}
+
+/// What this peer knows of a job: its tasks, and when they are tried again.
+pub(super) async fn local_report(
+    tasks: &ActorRef<TasksMsg>,
+    placement: &ActorRef<PlacementMsg>,
+    job: &JobName,
+) -> Option<TaskReport> {
+    let asked = tasks.call(|reply| TasksMsg::Report { job: job.clone(), reply }, Some(REPORT_TIME_MAX));
+    let mut report = match asked.await {
+        Ok(ractor::rpc::CallResult::Success(report)) => report?,
+        _ => return None,
+    };
+    report.retries.extend(word(placement, job).await.retry);
+    Some(report)
 }

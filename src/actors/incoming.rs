@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use crate::actors::drain::Drain;
 use crate::actors::handle::local_report;
 use crate::actors::me::Me;
+use crate::actors::placement::PlacementMsg;
 use crate::actors::sync_table::SyncTable;
 use crate::actors::task_report::TaskReport;
 use crate::actors::tasks_msg::{SubscriptionId, TasksMsg};
@@ -50,6 +51,8 @@ pub struct Doors {
     pub table: Arc<SyncTable>,
     /// The tasks.
     pub tasks: ActorRef<TasksMsg>,
+    /// Placement.
+    pub placement: ActorRef<PlacementMsg>,
     /// Whether this peer drains.
     pub drain: Drain,
 }
@@ -189,7 +192,7 @@ async fn answer(request: Request, doors: &Doors) -> Response {
             is_changed: doors.drain.leave(Leaving::of(is_restart)),
         },
         Request::Status { job } => {
-            let report: Option<TaskReport> = local_report(&doors.tasks, &job).await;
+            let report: Option<TaskReport> = local_report(&doors.tasks, &doors.placement, &job).await;
             match report.as_ref().map(serde_json::to_string) {
                 Some(Ok(json)) => Response::Status { json },
                 _ => Response::Refused {

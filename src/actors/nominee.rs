@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::cluster_view::ClusterView;
+use crate::actors::ports::Clock;
+use crate::actors::retry_report::RetryReport;
 use crate::actors::tasks_msg::StartSink;
 use crate::core::explanation::{Explanation, Explanations};
 use crate::core::ids::{Epoch, JobId, NodeId};
+use crate::core::job_failure::{Cause, Move, RunId, moves_of};
 use crate::core::job_merge::{Effective, RunSpec, effective};
 use crate::core::job_record::{Claim, JobRecord};
 use crate::core::job_spec::{JobSpec, SinkSpec};
+use crate::core::job_state::ErrorReport;
 use crate::core::member::Roster;
 use crate::core::nomination::{Effect, Event, State};
 use crate::core::placement::{Circumstances, Task, rank_with};
@@ -33,6 +37,8 @@ pub struct Nominee {
     /// The roster and claim owner nomination was told of last.
     told: Option<(Arc<Roster>, Option<NodeId>)>,
     reason: String,
+    /// Why the sink ended last, until it has the fence again.
+    failure: Option<ErrorReport>,
     /// Where both tasks would run, when that was worked out anew and not explained yet.
     placed: Option<Placed>,
     explanations: Explanations,
@@ -52,6 +58,7 @@ impl Nominee {
             is_changed: false,
             told: None,
             reason: String::new(),
+            failure: None,
             placed: None,
             explanations: Explanations::default(),
         }
@@ -178,8 +185,55 @@ impl Nominee {
     pub fn step(&mut self, event: Event, now: Duration, random: u64) -> Vec<Effect> {
         if matches!(event, Event::AcquireWon(_)) {
             self.reason.clear();
+            self.failure = None;
         }
         self.state.advance(event, now, random)
+    }
+
+    /// What this peer's failures are about: what the record asks for now; None while nothing shall run.
+    fn run_id(&self) -> Option<RunId> {
+        self.run.as_ref()?;
+        RunId::of(self.record.as_ref()?)
+    }
+
+    /// The policy in force and the moves that count at `now_ms` of the wall clock; to be told before the end of a task.
+    #[must_use]
+    pub fn policy_news(&self, now_ms: u64) -> Option<Event> {
+        let policy = self.spec.as_ref()?.policy();
+        let (record, run) = (self.record.as_ref()?, self.run_id()?);
+        let interval = Duration::from_millis(policy.reschedule.interval_ms);
+        let moves = moves_of(record, &run, now_ms, interval);
+        Some(Event::PolicySeen { policy, moves })
+    }
+
+    /// Keeps why the sink ended, for people.
+    pub fn remember(&mut self, failure: Option<ErrorReport>) {
+        self.failure = failure.or(self.failure.take());
+    }
+
+    /// The move that `CountMove` asks to be counted.
+    #[must_use]
+    pub fn counted_move(&self, now_ms: u64, reason: &str) -> Option<Move> {
+        Some(Move::new(self.run_id()?, self.node.clone(), now_ms, reason))
+    }
+
+    /// Why the job failed, for its record.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        let version = self.run.as_ref()?.version;
+        Some(Cause::new(
+            self.run_id()?,
+            version,
+            self.state.moves(),
+            self.failure.as_ref()?,
+        ))
+    }
+
+    /// How it is tried again after failures; None: nothing failed, or it is not this peer that tries.
+    #[must_use]
+    pub fn retry(&self, peer: &str, clock: &Clock) -> Option<RetryReport> {
+        let (standing, failure) = (self.state.standing(clock.now())?, self.failure.as_ref()?);
+        Some(RetryReport::new(peer, standing, self.state.is_active(), failure, clock))
     }
 
     /// What `tasks` needs to start the sink; None when the job is not readable.

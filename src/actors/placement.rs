@@ -18,13 +18,13 @@ use crate::actors::me::Me;
 use crate::actors::nominee::Nominee;
 use crate::actors::owner_search::{self, Search};
 use crate::actors::ports::Ports;
+use crate::actors::retry_report::RetryReport;
 use crate::actors::table_keeper::Change;
 use crate::actors::table_view::TableView;
 use crate::actors::tasks_msg::TasksMsg;
 use crate::core::disposition::Disposition;
 use crate::core::explanation::Explanation;
 use crate::core::ids::{Epoch, Incarnation, JobId, JobName, NodeId};
-use crate::core::job_record::HoldKind;
 use crate::core::job_state::ErrorReport;
 use crate::core::member::Roster;
 use crate::core::nomination::{Effect, Event, TICK};
@@ -68,12 +68,14 @@ pub enum PlacementMsg {
 }
 
 /// What placement of one peer says of a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlacementWord {
     /// Name of the owner that said that it restarts, and is expected back.
     pub awaits: Option<String>,
     /// Why the job does not run here; None: nothing to say.
     pub reason: Option<String>,
+    /// How this peer tries the sink again after failures; None: nothing failed here, or another peer has it.
+    pub retry: Option<RetryReport>,
     /// The last changes of the verdicts, newest first.
     pub explanations: Vec<Explanation>,
 }
@@ -204,12 +206,8 @@ impl PlacementState {
         match effect {
             Effect::StartSink { above } => match nominee.start(id, above) {
                 Some(start) => self.tell_tasks(TasksMsg::StartSink(Box::new(start))),
-                None => self.ended(
-                    id,
-                    Some(Disposition::Fatal),
-                    "the job is not readable by this version",
-                    myself,
-                ),
+                // The record changed under it: what it asks for now is told by the look that follows.
+                None => self.ended(id, Disposition::Retry, None, myself),
             },
             Effect::StopSink => {
                 let reason = nominee.reason().to_owned();
@@ -223,7 +221,15 @@ impl PlacementState {
                 self.tell_tasks(TasksMsg::ReleaseClaim { job: id.clone(), claim });
             }
             Effect::PublishReason(text) => nominee.tell(text),
-            Effect::MarkFailed(text) => self.mark_failed(id, text),
+            Effect::CountMove(text) => {
+                let made = nominee.counted_move(self.args.ports.clock.wall_ms(), &text);
+                self.change(id, made.map(|made| Change::Moved(Box::new(made))));
+            }
+            Effect::MarkFailed(text) => {
+                info!(job = %id, reason = %text, "job failed and waits for a person");
+                let cause = nominee.cause().map(Box::new);
+                self.change(id, cause.map(|cause| Change::Fail(text, cause)));
+            }
             Effect::SeekOwner(owner) => {
                 let search = Search {
                     job: id.clone(),
@@ -238,16 +244,24 @@ impl PlacementState {
         }
     }
 
-    fn ended(&mut self, id: &JobId, disposition: Option<Disposition>, text: &str, myself: &ActorRef<PlacementMsg>) {
-        let disposition = disposition.unwrap_or(Disposition::Retry);
-        self.step(id, Event::TaskEnded(disposition, text.to_owned()), myself);
+    fn ended(&mut self, id: &JobId, disposition: Disposition, report: Option<ErrorReport>, myself: &ActorRef<PlacementMsg>) {
+        let text = words(report.as_ref());
+        let now_ms = self.args.ports.clock.wall_ms();
+        let policy = self.nominees.get_mut(id).and_then(|nominee| {
+            nominee.remember(report.filter(|report| report.class != Disposition::Superseded));
+            nominee.policy_news(now_ms)
+        });
+        if let Some(policy) = policy {
+            self.step(id, policy, myself);
+        }
+        self.step(id, Event::TaskEnded(disposition, text), myself);
         self.look(myself);
         self.drop_when_over(id);
     }
 
-    fn mark_failed(&self, id: &JobId, text: String) {
-        info!(job = %id, reason = %text, "job failed and waits for a person");
-        let change = Change::Hold(HoldKind::Failed, text);
+    fn change(&self, id: &JobId, change: Option<Change>) {
+        // Without a run there is nothing to write down: the job was held or purged meanwhile.
+        let Some(change) = change else { return };
         let msg = JobTableMsg::Change {
             name: id.name.clone(),
             change,
@@ -276,6 +290,7 @@ impl PlacementState {
         found.map_or_else(PlacementWord::default, |(_, nominee)| PlacementWord {
             awaits: nominee.state.expected_back(self.args.ports.clock.now()).map(str::to_owned),
             reason: Some(nominee.reason().to_owned()).filter(|reason| !reason.is_empty()),
+            retry: nominee.retry(&self.me().name, &self.args.ports.clock),
             explanations: nominee.explanations(),
         })
     }
@@ -362,7 +377,7 @@ impl Actor for Placement {
                 job,
                 disposition,
                 report,
-            } => state.ended(&job, disposition, &words(report.as_ref()), &myself),
+            } => state.ended(&job, disposition.unwrap_or(Disposition::Retry), report, &myself),
             PlacementMsg::OwnerAnswered { job, lasts } => state.step(&job, Event::SignOfOwner { lasts }, &myself),
             PlacementMsg::Word { job, reply } => drop(reply.send(state.word(&job))),
         }

@@ -34,6 +34,19 @@ impl Clock {
         self.start.elapsed()
     }
 
+    /// Wall time in milliseconds since 1970.
+    #[must_use]
+    pub fn wall_ms(&self) -> u64 {
+        let since = (self.wall)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Wall time after `wait` as RFC 3339 UTC with milliseconds.
+    #[must_use]
+    pub fn wall_text_in(&self, wait: Duration) -> String {
+        rfc3339((self.wall)() + wait)
+    }
+
     /// Wall time as RFC 3339 UTC with milliseconds.
     #[must_use]
     pub fn wall_text(&self) -> String {

@@ -15,6 +15,7 @@ use tracing::{error, info};
 use crate::actors::spread::News;
 use crate::actors::table_view::TableView;
 use crate::core::ids::{JobName, Life, NodeId};
+use crate::core::job_failure::{Cause, Move};
 use crate::core::job_merge::merge;
 use crate::core::job_operations::{self as operations, Actor, OperationError, Written};
 use crate::core::job_record::{Claim, HoldKind, JobRecord};
@@ -42,6 +43,10 @@ pub enum Change {
     Revert(u64),
     /// Puts a hold.
     Hold(HoldKind, String),
+    /// Puts the hold `failed` with its reason in words, unless what failed is not asked for any more.
+    Fail(String, Box<Cause>),
+    /// This peer gave the sink up for others.
+    Moved(Box<Move>),
     /// Takes a person's holds away.
     Release,
     /// Counts a restart; takes a failure's hold away.
@@ -216,6 +221,9 @@ impl Keeper {
         if let Change::Claim(claim) = change {
             return Ok(Some(operations::claim(old.ok_or(OperationError::Absent)?, *claim)));
         }
+        if let Change::Moved(made) = change {
+            return Ok(Some(operations::moved(old.ok_or(OperationError::Absent)?, *made)));
+        }
         let mut actor = Actor {
             id: self.node.0.clone(),
             next: self.store.next_dot()?,
@@ -236,10 +244,11 @@ impl Keeper {
             Change::Set(settings) => operations::set(known()?, &settings, &mut actor)?,
             Change::Revert(version) => operations::revert(known()?, version, &mut actor)?,
             Change::Hold(kind, reason) => Written::Changed(operations::hold(known()?, kind, &reason, &mut actor)?),
+            Change::Fail(reason, cause) => operations::fail(known()?, &reason, *cause, &mut actor)?,
             Change::Release => Written::Changed(operations::release(known()?, &mut actor)?),
             Change::Restart => Written::Changed(operations::restart(known()?, &mut actor)?),
             Change::Purge => Written::Changed(operations::purge(known()?, &mut actor)?),
-            Change::Claim(_) => unreachable!("claims make no dot and were handled above"),
+            Change::Claim(_) | Change::Moved(_) => unreachable!("claims and moves make no dot and were handled above"),
         };
         Ok(match written {
             Written::Unchanged => None,

@@ -78,5 +78,6 @@ pub fn report(sink: Option<&Sink>, source: Option<&Source>) -> Option<TaskReport
         source: source.map(|source| source.status.borrow().clone()),
         errors: sink.map_or_else(Vec::new, |sink| sink.errors.iter().cloned().collect()),
         restarts: sink.map_or(0, |sink| sink.starts.saturating_sub(1)),
+        retries: Vec::new(),
     })
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::actors::retry_report::RetryReport;
 use crate::core::disposition::Disposition;
 use crate::core::ids::{Epoch, Incarnation};
 use crate::core::job_state::{ErrorReport, Phase, SinkStatus};
@@ -23,6 +24,9 @@ pub struct TaskReport {
     pub errors: Vec<ErrorReport>,
     /// Starts of the sink on this peer after the first.
     pub restarts: u64,
+    /// Peers that try the sink again after failures: one in an answer of one peer, the next to try first in a merged one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retries: Vec<RetryReport>,
 }
 
 impl TaskReport {
@@ -35,7 +39,11 @@ impl TaskReport {
             merged.source = merged.source.or(report.source);
             merged.errors.extend(report.errors);
             merged.restarts = merged.restarts.max(report.restarts);
+            merged.retries.extend(report.retries);
         }
+        merged
+            .retries
+            .sort_by(|a, b| (a.next_in_ms, &a.peer).cmp(&(b.next_in_ms, &b.peer)));
         merged.errors.sort_by(|a, b| a.at.cmp(&b.at));
         let superfluous = merged.errors.len().saturating_sub(ERRORS_MAX);
         merged.errors.drain(..superfluous);

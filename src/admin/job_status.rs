@@ -3,11 +3,13 @@
 //! Fed by `job_lines::Seen` and the owner's `TaskReport`; feeds every door through `StatusView`.
 
 use crate::actors::placement::PlacementWord;
+use crate::actors::retry_report::RetryReport;
 use crate::actors::task_report::TaskReport;
 use crate::admin::job_history::concurrent_versions;
 use crate::admin::job_lines::Seen;
 use crate::admin::views::{
-    ErrorView, ExplanationView, HistoryView, HoldView, JobPhase, PlacementSummaryView, PlacementView, StatusView,
+    ErrorView, ExplanationView, FailureView, HistoryView, HoldView, JobPhase, PlacementSummaryView, PlacementView, RetryView,
+    StatusView,
 };
 use crate::core::ids::NodeId;
 use crate::core::job_merge::Effective;
@@ -24,6 +26,7 @@ pub fn status_view(seen: &Seen<'_>, report: TaskReport, word: PlacementWord) -> 
         awaits,
         reason,
         explanations,
+        ..
     } = word;
     let awaits = awaits.filter(|_| matches!(seen.effective, Effective::Run(_)));
     let record = seen.record;
@@ -44,10 +47,15 @@ pub fn status_view(seen: &Seen<'_>, report: TaskReport, word: PlacementWord) -> 
     view.totals.restarts = Some(report.restarts);
     view.totals.conflicts = Some(0);
     view.totals.owner_changes = record.claim.as_ref().map(|claim| claim.epoch.0.saturating_sub(1));
+    let reason = reason.or_else(|| report.retries.first().map(RetryReport::words));
     view.reason = match awaits {
         Some(name) => Some(format!("waiting for {name} to come back (restart announced)")),
         None => reason_of(seen, reason, report.sink.as_ref(), view.state),
     };
+    if matches!(seen.effective, Effective::Run(_)) {
+        view.retries = report.retries.into_iter().map(RetryView::from).collect();
+    }
+    view.failure = FailureView::of(record);
     view.errors = report.errors.into_iter().rev().map(ErrorView::from).collect();
     if let Some(placed) = seen.placed() {
         let claim = seen.claim;

@@ -1,7 +1,8 @@
 //! job.toml to a valid `JobSpec`.
 //!
 //! The whole of DESIGN 1.3 is read and checked. What this version cannot do yet is refused by `config::job_later`, endpoints
-//! are read by `config::job_endpoint`, where tasks may run by `config::job_placement`. Called by the command layer for
+//! are read by `config::job_endpoint`, where tasks may run by `config::job_placement`, how failures are answered by
+//! `config::job_policy`. Called by the command layer for
 //! `submit`; opens no file and no database.
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use crate::config::fault_list::{FaultList, JOB};
 use crate::config::job_endpoint::{ENDPOINT_KEYS, database, start};
 use crate::config::job_later;
 use crate::config::job_placement::{constraints, preferences};
+use crate::config::job_policy;
 use crate::core::fault::Faults;
 use crate::core::ids::JobName;
 use crate::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, SinkSpec, SourceSpec};
@@ -87,7 +89,8 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
     job_later::filters(root, faults);
     let link = link(root, faults);
     let apply = apply(root, faults);
-    job_later::policies(root, faults);
+    let restart = job_policy::restart(root, faults);
+    let reschedule = job_policy::reschedule(root, faults);
     if let (Some(source), Some(sink)) = (&source, &sink) {
         not_into_itself(root, source, sink, faults);
     }
@@ -101,6 +104,8 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
         link,
         apply,
         preferences,
+        restart,
+        reschedule,
     })
 }
 

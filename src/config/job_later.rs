@@ -3,11 +3,8 @@
 //! Called by `config::job`. A key written with exactly its default passes, because that is what this version does. Nothing
 //! is silently ignored.
 
-use std::time::Duration;
-
 use crate::config::document::{Found, Section};
 use crate::config::fault_list::FaultList;
-use crate::core::size::{TIME_FORM, parse_time};
 
 /// Kinds of row change that `filter.skip` may name, beside `ddl.…`.
 const SKIP_ROWS: [&str; 3] = ["dml.insert", "dml.update", "dml.delete"];
@@ -122,48 +119,4 @@ pub(crate) fn filters(root: &Section<'_, '_>, faults: &mut FaultList) {
             faults.value(&kind, &format!("`{}`", kind.value), expected, "skip = [\"dml.delete\"]");
         }
     }
-}
-
-/// `[restart]` and `[reschedule]`.
-pub(crate) fn policies(root: &Section<'_, '_>, faults: &mut FaultList) {
-    let restart = root.section("restart", &["attempts", "interval", "delay", "max_delay"], faults);
-    only(restart.number("attempts", (0, 1000), 5, faults), &5, "5", faults);
-    only(
-        time(&restart, "interval", "10 m", faults),
-        &Duration::from_secs(600),
-        "10 m",
-        faults,
-    );
-    only(time(&restart, "delay", "1 s", faults), &Duration::from_secs(1), "1 s", faults);
-    only(
-        time(&restart, "max_delay", "30 s", faults),
-        &Duration::from_secs(30),
-        "30 s",
-        faults,
-    );
-    let reschedule = root.section("reschedule", &["unlimited", "attempts", "interval"], faults);
-    let unlimited = reschedule.flag("unlimited", faults);
-    let attempts = reschedule.number("attempts", (0, 1000), 1, faults);
-    let interval = time(&reschedule, "interval", "30 m", faults);
-    if let (Some(unlimited), Some(attempts)) = (&unlimited, &attempts)
-        && unlimited.value
-    {
-        faults.value(
-            attempts,
-            "`attempts` beside `unlimited = true`",
-            "one of the two",
-            "unlimited = true",
-        );
-    }
-    only(unlimited, &true, "unlimited = true", faults);
-    for (key, at) in [attempts.map(|f| (f.key, f.at)), interval.map(|f| (f.key, f.at))]
-        .into_iter()
-        .flatten()
-    {
-        faults.later(&key, at, "a limit on moves", "`unlimited = true`");
-    }
-}
-
-fn time(section: &Section<'_, '_>, key: &str, example: &str, faults: &mut FaultList) -> Option<Found<Duration>> {
-    section.unit(key, parse_time, TIME_FORM, example, faults)
 }

@@ -9,4 +9,5 @@ pub mod job;
 mod job_endpoint;
 mod job_later;
 mod job_placement;
+mod job_policy;
 pub mod job_set;

@@ -1,9 +1,8 @@
 //! The law of the job table: how two records of one job become one, and what the result means.
 //!
 //! A larger incarnation wins whole. Within one: the context is the pointwise maximum; specs and holds keep what both have,
-//! and what one has and the other has not seen; restart and claim are maxima; history and past specs are the newest of the
-//! union. Every
-//! part is a join, so merges are commutative, associative and idempotent, and neither order, loss nor repetition of
+//! and what one has and the other has not seen; restart and claim are maxima; history, past specs and moves are the
+//! newest of the union. Every part is a join, so merges are commutative, associative and idempotent, and neither order, loss nor repetition of
 //! messages matters. A hold is removed only by someone who saw it: a stop is never lost to a concurrent start or edit.
 
 use std::cmp::Ordering;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::core::ids::JobName;
+use crate::core::job_failure::merge_moves;
 use crate::core::job_record::{Dot, Extra, HistoryEntry, PastSpec, canonical_json};
 use crate::core::job_spec::JobSpec;
 use crate::core::stable_hash::hex256;
@@ -25,8 +25,9 @@ pub const HISTORY_MAX: usize = 32;
 /// Replaced specs kept per job: enough to go back over a bad day's edits. A guess; `job_versions` bounds the size of each.
 pub const PAST_MAX: usize = 6;
 
-/// Spec fields that may differ between concurrent edits without holding the job: they change speed, not what arrives.
-const LIVE_FIELDS: [&str; 2] = ["link", "apply"];
+/// Spec fields that may differ between concurrent edits without holding the job: they change speed and patience, not what
+/// arrives.
+const LIVE_FIELDS: [&str; 4] = ["link", "apply", "restart", "reschedule"];
 
 /// Returns the join of two records of the same name.
 #[must_use]
@@ -52,6 +53,7 @@ pub fn merge(a: &JobRecord, b: &JobRecord) -> JobRecord {
         restart: a.restart.max(b.restart),
         history: merge_history(&a.history, &b.history),
         past: merge_past(&a.past, &b.past),
+        moves: merge_moves(&a.moves, &b.moves),
         claim: newer_claim(a.claim.as_ref(), b.claim.as_ref()).cloned(),
         extra: merge_extra(&a.extra, &b.extra),
     }

@@ -4,8 +4,11 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::core::disposition::Disposition;
 use crate::core::ids::{Epoch, Incarnation, Life, NodeId};
+use crate::core::job_failure::{Cause, Move, RunId};
 use crate::core::job_operations::{self as operations, Actor, Written};
+use crate::core::job_state::ErrorReport;
 
 fn actor(id: &str, next: u64) -> Actor {
     Actor {
@@ -114,6 +117,56 @@ fn a_failed_job_is_lifted_by_restart_and_not_by_resume() {
         kind_of(&operations::restart(&failed, &mut actor("b", 1)).expect("lives")),
         "run \"m1\""
     );
+}
+
+/// The failure of the run that the record asks for.
+fn cause(record: &JobRecord) -> Cause {
+    let error = ErrorReport {
+        at: "t".into(),
+        class: Disposition::Fatal,
+        code: "PEER1304".into(),
+        text: "access denied".into(),
+        fix: "check the password".into(),
+        faults: Vec::new(),
+    };
+    Cause::new(RunId::of(record).expect("runs"), record.version(), 0, &error)
+}
+
+#[test]
+fn a_failed_hold_names_the_life_and_the_version_that_failed() {
+    let edited = changed(operations::edit(&submitted(), spec("m1", 5), None, &mut actor("a", 10)));
+    let failed = changed(operations::fail(&edited, "PEER1304 no", cause(&edited), &mut actor("a", 11)));
+    assert_eq!(kind_of(&failed), "failed");
+    let hold = failed.holds.values().next().expect("a hold");
+    let cause = hold.cause.as_ref().expect("a cause");
+    assert_eq!(
+        (cause.run.inc, cause.version, hold.reason.as_str()),
+        (Incarnation(1), 2, "PEER1304 no")
+    );
+}
+
+#[test]
+fn a_failure_of_what_was_edited_restarted_or_purged_meanwhile_holds_nothing() {
+    let base = submitted();
+    let old = cause(&base);
+    let purged = operations::purge(&base, &mut actor("b", 1)).expect("lives");
+    let life = Life("22".into());
+    let newer = [
+        changed(operations::edit(&base, spec("m2", 0), None, &mut actor("b", 1))),
+        operations::restart(&base, &mut actor("b", 1)).expect("lives"),
+        changed(operations::submit(
+            Some(&purged),
+            &name(),
+            spec("m1", 0),
+            life,
+            &mut actor("b", 2),
+        )),
+    ];
+    for record in newer {
+        let told = operations::fail(&record, "old", old.clone(), &mut actor("a", 50));
+        assert_eq!(told, Ok(Written::Unchanged), "{record:?}");
+    }
+    assert!(operations::fail(&purged, "old", old, &mut actor("a", 50)).is_err());
 }
 
 #[test]
@@ -244,6 +297,7 @@ enum Step {
     Restart(usize),
     Purge(usize),
     Claim(usize, u64),
+    Move(usize, u64),
     Hear(usize, usize),
 }
 
@@ -257,6 +311,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         replica.clone().prop_map(Step::Restart),
         replica.clone().prop_map(Step::Purge),
         (replica.clone(), 0u64..5).prop_map(|(r, n)| Step::Claim(r, n)),
+        (replica.clone(), 0u64..50).prop_map(|(r, n)| Step::Move(r, n)),
         (replica.clone(), replica).prop_map(|(a, b)| Step::Hear(a, b)),
     ];
     prop::collection::vec(step, 0..40)
@@ -294,6 +349,13 @@ fn play(history: &[Step]) -> [JobRecord; 3] {
             Step::Purge(r) => (r, operations::purge(&records[r], &mut actors[r]).ok()),
             Step::Claim(r, n) if records[r].is_alive() => (r, Some(claimed(&records[r], n, &format!("n{r}")))),
             Step::Claim(r, _) => (r, None),
+            Step::Move(r, at_ms) => (
+                r,
+                RunId::of(&records[r]).map(|run| {
+                    let made = Move::new(run, NodeId(format!("n{r}")), at_ms, "lost");
+                    operations::moved(&records[r], made)
+                }),
+            ),
             Step::Hear(r, from) => (r, Some(merge(&records[r], &records[from]))),
         };
         if let Some(record) = next {

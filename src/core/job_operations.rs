@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use crate::core::ids::{Incarnation, JobName, Life};
+use crate::core::job_failure::{Cause, Move, RunId, merge_moves};
 use crate::core::job_merge::{claim_order, has_one_meaning, in_force, merge_history, merge_past};
 use crate::core::job_record::{Claim, Dot, Extra, HistoryEntry, Hold, HoldKind, JobRecord, SpecEntry};
 use crate::core::job_versions::{self, past_of};
@@ -186,11 +187,35 @@ pub fn hold(record: &JobRecord, kind: HoldKind, reason: &str, actor: &mut Actor)
             reason: reason.into(),
             at,
             author,
+            cause: None,
             extra: Extra::default(),
         },
     );
     actor.note(&mut record, dot, &what, reason);
     Ok(record)
+}
+
+/// Holds the job as `failed`. What failed may be history by now, edited, restarted or purged: then nothing changes.
+pub fn fail(record: &JobRecord, reason: &str, cause: Cause, actor: &mut Actor) -> Result<Written, OperationError> {
+    if RunId::of(&living(record)?).as_ref() != Some(&cause.run) {
+        return Ok(Written::Unchanged);
+    }
+    let mut record = hold(record, HoldKind::Failed, reason, actor)?;
+    let failed = record.holds.values_mut().find(|hold| hold.kind == HoldKind::Failed);
+    if let Some(hold) = failed {
+        hold.cause = Some(Box::new(cause));
+    }
+    Ok(Written::Changed(record))
+}
+
+/// Counts that a peer gave the sink up for others. A move of another incarnation changes nothing.
+#[must_use]
+pub fn moved(record: &JobRecord, made: Move) -> JobRecord {
+    let mut record = record.clone();
+    if record.is_alive() && made.run.inc == record.inc {
+        record.moves = merge_moves(&record.moves, &[made]);
+    }
+    record
 }
 
 /// Lifts the holds of people that were seen (`resume`). What the machine holds stays.

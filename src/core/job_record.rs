@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::core::ids::{Boot, Epoch, Incarnation, JobName, Life, NodeId, SourceEpoch};
+use crate::core::job_failure::{Cause, Move};
 
 /// Fields of a newer version, kept as they came.
 pub type Extra = Map<String, Value>;
@@ -167,7 +168,10 @@ pub struct Hold {
     pub at: String,
     /// Who, for people.
     pub author: String,
-    /// Unknown fields, such as the report behind a `failed`.
+    /// What failed and how; only for `failed`, and absent in the holds of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<Cause>>,
+    /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -249,6 +253,10 @@ pub struct JobRecord {
     /// The last replaced specs, newest first. Absent in the stored text when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<PastSpec>,
+    /// The last times the sink was given up for other peers, newest first; written while the job limits them. Absent in the
+    /// stored text when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Move>,
     /// The newest known owner.
     pub claim: Option<Claim>,
     /// Unknown fields.

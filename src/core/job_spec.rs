@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::JobName;
+use crate::core::job_policy::{Policy, ReschedulePolicy, RestartPolicy};
 use crate::core::shape::TableName;
 
 /// A valid job.
@@ -31,6 +32,23 @@ pub struct JobSpec {
     /// Wishes for both tasks.
     #[serde(default, skip_serializing_if = "Preferences::is_empty")]
     pub preferences: Preferences,
+    /// How failures are answered on one peer.
+    #[serde(default, skip_serializing_if = "RestartPolicy::is_default")]
+    pub restart: RestartPolicy,
+    /// And over peers.
+    #[serde(default, skip_serializing_if = "ReschedulePolicy::is_default")]
+    pub reschedule: ReschedulePolicy,
+}
+
+impl JobSpec {
+    /// How failures are answered.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            restart: self.restart,
+            reschedule: self.reschedule,
+        }
+    }
 }
 
 /// The source database and its task.

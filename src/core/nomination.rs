@@ -6,16 +6,17 @@
 //! Phases: Idle → Waiting → (Pinging →) Running → Idle, and Running → Stopping → Idle. Every `StartSink` is followed by exactly
 //! one `TaskEnded` or `AcquireLost`; `StopSink` asks for it. Phases change nowhere else.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::announced_restart::AnnouncedRestart;
 use crate::core::disposition::Disposition;
 use crate::core::ids::{Epoch, NodeId};
 use crate::core::job_record::Claim;
-use crate::core::retry::{Attempts, Next, Policy};
+use crate::core::nomination_hold::Hold;
+use crate::core::retry::{Next, Retry, Standing};
 
 pub use crate::core::nomination_event::{Effect, Event, Phase};
+pub use crate::core::nomination_hold::HOLD;
 
 /// Time without any sign of life of a vanished owner before its sink is taken over (PROTOCOLS 14).
 pub const PROTECTION: Duration = Duration::from_secs(3);
@@ -32,25 +33,14 @@ pub const RETURN: Duration = Duration::from_secs(2);
 pub const TICK: Duration = Duration::from_millis(250);
 /// A gossip tick or a `Tick` that is later than this means that this process was asleep: its view is old.
 pub const LATE: Duration = Duration::from_secs(2);
-/// Longest hold of nominations after that, and signs of life wanted of each peer meanwhile.
-pub const HOLD: Duration = Duration::from_secs(3);
-const HEARD_MIN: u8 = 2;
 
 const _: () = assert!(RETURN.as_millis() < PROTECTION.as_millis());
 const _: () = assert!(JITTER.as_millis() < STAGGER.as_millis() && TICK.as_millis() < LATE.as_millis());
-
-/// After waking late: nominations wait for fresh news.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Hold {
-    until: Duration,
-    wanted: BTreeMap<NodeId, u8>,
-}
 
 /// One job's sink as this peer sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     me: NodeId,
-    policy: Policy,
     phase: Phase,
     rank: Option<u32>,
     live: Vec<NodeId>,
@@ -69,8 +59,7 @@ pub struct State {
     has_won: bool,
     /// A Fatal error was reported; nothing starts until the job changes.
     is_failed: bool,
-    not_before: Duration,
-    attempts: Attempts,
+    retry: Retry,
     hold: Option<Hold>,
     ticked_at: Option<Duration>,
 }
@@ -81,7 +70,6 @@ impl State {
     pub fn new(me: NodeId) -> Self {
         Self {
             me,
-            policy: Policy::default(),
             phase: Phase::Idle,
             rank: None,
             live: Vec::new(),
@@ -96,8 +84,7 @@ impl State {
             is_owner_unknown: false,
             has_won: false,
             is_failed: false,
-            not_before: Duration::ZERO,
-            attempts: Attempts::default(),
+            retry: Retry::default(),
             hold: None,
             ticked_at: None,
         }
@@ -122,6 +109,20 @@ impl State {
         claim
             .filter(|_| self.has_other_owner())
             .map(|claim| claim.owner_name.as_str())
+    }
+
+    /// Where the job stands after failures here; None: it may not run here, another peer has it, or nothing failed.
+    #[must_use]
+    pub fn standing(&self, now: Duration) -> Option<Standing> {
+        let is_elsewhere = self.has_other_owner() && self.is_owner_alive;
+        let is_here = self.runs && !self.is_failed && self.rank.is_some() && !is_elsewhere;
+        self.retry.standing(now).filter(|_| is_here)
+    }
+
+    /// Moves that counted at the last failure.
+    #[must_use]
+    pub fn moves(&self) -> u32 {
+        self.retry.moves()
     }
 
     fn epoch_seen(&self) -> Epoch {
@@ -180,6 +181,7 @@ impl State {
                 self.has_roster = true;
             }
             Event::JobChanged { runs, revision } => self.job_changed(runs, revision, effects),
+            Event::PolicySeen { policy, moves } => self.retry.judge_by(policy, moves),
             Event::ClaimSeen(claim) => self.claim_seen(claim, now, effects),
             Event::AcquireWon(epoch) => {
                 if let Phase::Running { since, .. } = self.phase {
@@ -206,18 +208,12 @@ impl State {
             self.woke_late(now);
         }
         self.ticked_at = Some(now);
-        if self.hold.as_ref().is_some_and(|hold| now >= hold.until) {
-            self.hold = None;
-        }
+        self.hold.take_if(|hold| hold.is_over(now));
     }
 
     /// The silence was this process's own: it proves nothing about others.
     fn woke_late(&mut self, now: Duration) {
-        let wanted = self.live.iter().map(|id| (id.clone(), 0)).collect();
-        self.hold = Some(Hold {
-            until: now + HOLD,
-            wanted,
-        });
+        self.hold = Some(Hold::new(&self.live, now));
         self.sign(now);
     }
 
@@ -225,13 +221,10 @@ impl State {
         if self.claim.as_ref().is_some_and(|claim| claim.owner == *id) {
             self.sign_at = self.sign_at.max(now);
         }
-        let Some(hold) = &mut self.hold else { return };
-        if let Some(times) = hold.wanted.get_mut(id) {
-            *times = times.saturating_add(1);
+        if let Some(hold) = &mut self.hold {
+            hold.heard(id);
         }
-        if hold.wanted.values().all(|times| *times >= HEARD_MIN) {
-            self.hold = None;
-        }
+        self.hold.take_if(|hold| hold.is_answered());
     }
 
     /// The owner was alive at `at`; a search for it is over.
@@ -247,8 +240,7 @@ impl State {
         (self.has_job, self.runs, self.revision) = (true, runs, revision);
         if is_new || !runs {
             self.is_failed = false;
-            self.attempts.reset();
-            self.not_before = Duration::ZERO;
+            self.retry.begin_anew();
         }
         if is_new && matches!(self.phase, Phase::Running { .. }) {
             self.stop(effects);
@@ -304,32 +296,34 @@ impl State {
             return;
         };
         if epoch.is_some() {
-            self.attempts.ran_for(&self.policy, now.saturating_sub(since));
+            self.retry.ran_for(now.saturating_sub(since));
         }
-        let next = match disposition {
+        match disposition {
             Disposition::Superseded => {
                 // The newer owner's claim may still be on its way: treat it as alive until protection has passed.
                 self.is_owner_unknown = epoch.map_or(!self.has_other_owner(), |epoch| self.epoch_seen() <= epoch);
                 self.sign_at = self.sign_at.max(now);
                 return;
             }
-            Disposition::Fatal => {
-                self.is_failed = true;
-                effects.push(Effect::MarkFailed(text));
-                return;
-            }
-            Disposition::Retry => self.attempts.failed(&self.policy, now, random),
-            Disposition::Replace => self.attempts.cannot(&self.policy, now),
-        };
-        let wait = match next {
-            Next::Again(wait) => wait,
-            Next::Move(wait) => {
+            Disposition::Fatal => return self.fail(text, effects),
+            Disposition::Retry | Disposition::Replace => {}
+        }
+        match self.retry.failed(disposition == Disposition::Retry, now, random) {
+            Next::Again(_) => {}
+            Next::Move(_) => {
                 self.release(effects);
-                wait
+                if self.retry.has_limit() {
+                    effects.push(Effect::CountMove(text.clone()));
+                }
             }
-        };
-        self.not_before = now + wait;
+            Next::Fail => return self.fail(self.retry.given_up(&text), effects),
+        }
         effects.push(Effect::PublishReason(text));
+    }
+
+    fn fail(&mut self, text: String, effects: &mut Vec<Effect>) {
+        self.is_failed = true;
+        effects.push(Effect::MarkFailed(text));
     }
 
     fn decide(&mut self, now: Duration, random: u64, effects: &mut Vec<Effect>) {
@@ -378,7 +372,7 @@ impl State {
         } else {
             since + turn
         };
-        if now < due.max(self.not_before) || self.hold.is_some() {
+        if now < due.max(self.retry.not_before()) || self.hold.is_some() {
             return;
         }
         if !self.has_other_owner() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::core::disposition::Disposition;
 use crate::core::ids::{Epoch, NodeId};
+use crate::core::job_policy::Policy;
 use crate::core::job_record::Claim;
 
 /// What happened.
@@ -29,6 +30,13 @@ pub enum Event {
         runs: bool,
         /// Changes when a running task must start anew: spec, restart counter, incarnation.
         revision: u64,
+    },
+    /// How failures are answered from now on; fed before each end of a task. Changes nothing else.
+    PolicySeen {
+        /// As the job has it now.
+        policy: Policy,
+        /// Moves of all peers that count by now.
+        moves: u32,
     },
     /// The table holds this claim.
     ClaimSeen(Claim),
@@ -69,6 +77,8 @@ pub enum Effect {
     SeekOwner(Option<NodeId>),
     /// Publish the own claim as released: others need not wait.
     ReleaseClaim,
+    /// Count in the job's record that this peer gave the sink up, and why; only while the job limits its moves.
+    CountMove(String),
     /// Say why the task does not run here.
     PublishReason(String),
     /// Put the hold `failed` on the job with this report.

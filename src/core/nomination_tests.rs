@@ -2,6 +2,9 @@
 
 use super::*;
 
+#[path = "nomination_policy_tests.rs"]
+mod policy;
+
 fn node(name: &str) -> NodeId {
     NodeId(name.into())
 }

@@ -54,6 +54,8 @@ pub(crate) fn spec(name: &str) -> JobSpec {
             group_bytes: 1,
         },
         preferences: Preferences::default(),
+        restart: Default::default(),
+        reschedule: Default::default(),
     }
 }
 

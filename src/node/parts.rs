@@ -259,6 +259,7 @@ impl Parts {
             me: me.clone(),
             table: sync.clone(),
             tasks: handle.tasks(),
+            placement: handle.placement(),
             drain: handle.drain(),
         };
         tasks.spawn(incoming::run(incoming, doors, stop.clone()));

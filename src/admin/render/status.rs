@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use crate::admin::render::table::table;
 use crate::admin::render::{UNKNOWN, bytes, count, duration_ms, or_unknown, placement};
-use crate::admin::views::{ConcurrentView, CopyView, Desired, PositionView, StatusView, TableView, TotalsView};
+use crate::admin::views::{
+    ConcurrentView, CopyView, Desired, FailureView, PositionView, RetryView, StatusView, TableView, TotalsView,
+};
 
 /// Tables of the copy, errors and events shown; the rest is in the JSON.
 const LIST_MAX: usize = 10;
@@ -47,6 +49,13 @@ pub fn status(view: &StatusView, width: u16) -> String {
     position(line, &view.position, width);
     copy(line, &view.copy, width);
     totals(line, &view.totals);
+    if let Some(failure) = &view.failure {
+        put_wrapped(line, "failed", &failed(failure), width);
+        put_wrapped(line, "", &format!("fix: {}", failure.fix), width);
+    }
+    for retry in &view.retries {
+        put_wrapped(line, "retry", &next_try(retry), width);
+    }
     for hold in &view.holds {
         let by = hold.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
         let at = hold.at.as_deref().map(|at| format!(" at {at}")).unwrap_or_default();
@@ -75,6 +84,46 @@ pub fn status(view: &StatusView, width: u16) -> String {
         line.push_str(&placement(&view.placement, &view.placement_summary, width));
     }
     text
+}
+
+/// What failed for good, and where.
+fn failed(view: &FailureView) -> String {
+    let moves = if view.moves > 0 {
+        format!(" after {} moves", view.moves)
+    } else {
+        String::new()
+    };
+    format!(
+        "version {} of life {} on {} at {}{moves}: {} {} {}",
+        view.version,
+        view.incarnation,
+        view.peer,
+        view.at,
+        view.class.word(),
+        view.code,
+        view.text
+    )
+}
+
+/// When and how often a peer tries, and why it must.
+fn next_try(view: &RetryView) -> String {
+    let when = match &view.next_at {
+        None => "now".to_owned(),
+        Some(at) => format!("in {} at {at}", duration_ms(view.next_in_ms)),
+    };
+    let moves = match view.moves_max {
+        Some(most) => format!("{} of {most} moves", view.moves),
+        None => format!("{} moves", view.moves),
+    };
+    format!(
+        "on {} {when}; {} of {} attempts, {moves}; {} {} {}",
+        view.peer,
+        view.attempts,
+        view.attempts_max,
+        view.class.word(),
+        view.code,
+        view.text
+    )
 }
 
 /// One of the versions of which an edit must choose.

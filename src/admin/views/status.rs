@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::views::failure::{FailureView, RetryView};
 use crate::admin::views::history::ConcurrentView;
 use crate::admin::views::jobs::{Desired, JobPhase};
 use crate::admin::views::plan::{ExplanationView, PlacementSummaryView};
@@ -40,6 +41,12 @@ pub struct StatusView {
     pub copy: CopyView,
     /// Counters.
     pub totals: TotalsView,
+    /// Tries of the sink after failures, the next one first; absent while nothing waits to be tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retries: Vec<RetryView>,
+    /// Why it is `failed`, and which version that was; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureView>,
     /// Newest first.
     pub errors: Vec<ErrorView>,
     /// Every peer's verdict, per task.
@@ -77,6 +84,8 @@ impl StatusView {
             caught_up: false,
             copy: CopyView::default(),
             totals: TotalsView::default(),
+            retries: Vec::new(),
+            failure: None,
             errors: Vec::new(),
             placement: Vec::new(),
             placement_summary: Vec::new(),
