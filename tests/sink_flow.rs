@@ -27,6 +27,7 @@ use peer::transport::stream::Stream;
 use peer::wire::batch::{BatchEncoder, encode_batch};
 use peer::wire::frame::{DATA, Frame};
 use peer::wire::message::{Request, Response, SourceToSink, StreamKind, Subscribe};
+use support::line::Line;
 use support::servers::{Server, servers};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -51,6 +52,11 @@ struct Bench {
 
 impl Bench {
     async fn start(limit_group_bytes: u64) -> Self {
+        Self::start_at(target().port, limit_group_bytes).await
+    }
+
+    /// The same with the target behind another port.
+    async fn start_at(target_port: u16, limit_group_bytes: u64) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let schema = format!("link_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let key = ClusterKey::generate().expect("random numbers");
@@ -73,7 +79,7 @@ impl Bench {
         };
         let args = SinkArgs {
             job: job.clone(),
-            spec: spec(&schema, limit_group_bytes),
+            spec: spec(&schema, target_port, limit_group_bytes),
             owner: NodeId("sink".into()),
             owner_name: "sink".into(),
             boot: Boot(1),
@@ -210,10 +216,10 @@ impl Source {
     }
 }
 
-fn spec(schema: &str, group_bytes: u64) -> JobSpec {
+fn spec(schema: &str, target_port: u16, group_bytes: u64) -> JobSpec {
     let endpoint = DatabaseSpec {
         host: "127.0.0.1".into(),
-        port: target().port,
+        port: target_port,
         user: "root".into(),
         password: Secret::Text(String::new()),
         tls: TlsMode::Disabled,
@@ -552,6 +558,44 @@ async fn a_newer_owner_ends_the_older_one_quietly() {
     newer_stop.cancel();
     newer.await.expect("no panic").expect("a clean stop");
     bench.end().await.expect("ended before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_falls_silent_is_left_to_another_peer_within_seconds() {
+    let line = Line::to(target().port).await;
+    let mut bench = Bench::start_at(line.port, 8 << 20).await;
+    let mut source = bench.subscribed().await;
+    source.send(&beginning(&bench.schema)).await;
+    bench.until("the copy", |status| status.phase == Phase::Streaming).await;
+    line.die();
+    source.send(&[txn(11, vec![insert(11)])]).await;
+    let flow = std::mem::replace(&mut bench.flow, tokio::spawn(async { Ok(()) }));
+    let error = timeout(Duration::from_secs(15), flow)
+        .await
+        .expect("well before the 30 s that a commit may take")
+        .expect("no panic")
+        .expect_err("gives up");
+    assert_eq!(error.disposition(), Disposition::Replace, "{error}");
+    bench.end().await.expect("ended before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_takes_long_on_a_living_target_is_waited_for() {
+    let mut bench = Bench::start(8 << 20).await;
+    let mut source = bench.subscribed().await;
+    source.send(&beginning(&bench.schema)).await;
+    bench.until("the copy", |status| status.phase == Phase::Streaming).await;
+    let slow = format!(
+        "CREATE TRIGGER {0}.slow BEFORE INSERT ON {0}.t FOR EACH ROW SET @slept = SLEEP(8)",
+        bench.schema
+    );
+    target().run(&[&slow]).await;
+    source.send(&[txn(11, vec![insert(11)])]).await;
+    bench
+        .until("transaction 11", |status| status.applied == set(11).to_string())
+        .await;
+    assert_eq!(bench.fence("epoch").await, "1", "it was never taken over again");
+    bench.end().await.expect("a clean stop");
 }
 
 fn one(item: Item) -> Frame {

@@ -1,7 +1,8 @@
 //! How often a failing task is tried again on this peer, and when it should move to another.
 //!
 //! DESIGN 1.3 `[restart]`: delays double, by default from 1 s to 30 s; after the attempts of an interval (five in ten minutes)
-//! the peer avoids the task for a time that doubles from 30 s to 5 min, so that the next rank takes it. Whether it may move
+//! the peer avoids the task for a time that doubles from 30 s to 5 min, so that the next rank takes it. What this peer cannot
+//! do at all it leaves at once, and for a shorter time: perhaps nobody can at the moment. Whether it may move
 //! at all is `[reschedule]`: the moves of all peers are counted in the job's record. Pure: the caller gives `now` and a random
 //! number.
 
@@ -14,6 +15,12 @@ use crate::core::job_policy::{Policy, RestartPolicy};
 pub const AVOID_MIN: Duration = Duration::from_secs(30);
 /// Longest time a peer avoids a task (facts/cluster 1.7: capped at 5 min).
 pub const AVOID_MAX: Duration = Duration::from_secs(300);
+
+/// First time a peer leaves to others what it cannot do. Longer than two more ranks (1 s each) need to try; when they fail
+/// too, the database itself is down, and whoever comes back first serves it.
+pub const CANNOT_MIN: Duration = Duration::from_secs(4);
+/// Longest such time: how late a database that comes back after an hour may be found.
+pub const CANNOT_MAX: Duration = Duration::from_secs(30);
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +155,7 @@ impl Attempts {
         self.failures.push_back(now);
         let failures = count(&self.failures);
         if failures > policy.attempts {
-            return self.moved();
+            return self.moved(AVOID_MIN, AVOID_MAX);
         }
         Next::Again(jittered(policy.delay(failures), random))
     }
@@ -156,7 +163,7 @@ impl Attempts {
     /// Notes a failure that only another peer may mend.
     pub fn cannot(&mut self, policy: &RestartPolicy, now: Duration) -> Next {
         self.forget(policy, now);
-        self.moved()
+        self.moved(CANNOT_MIN, CANNOT_MAX)
     }
 
     /// Failures that count at `now`; 0 after a move.
@@ -178,8 +185,8 @@ impl Attempts {
         }
     }
 
-    fn moved(&mut self) -> Next {
-        let avoid = AVOID_MIN.saturating_mul(2u32.saturating_pow(self.moves)).min(AVOID_MAX);
+    fn moved(&mut self, avoid_min: Duration, avoid_max: Duration) -> Next {
+        let avoid = avoid_min.saturating_mul(2u32.saturating_pow(self.moves)).min(avoid_max);
         self.moves = self.moves.saturating_add(1);
         self.failures.clear();
         Next::Move(avoid)
@@ -225,12 +232,20 @@ mod tests {
     #[test]
     fn avoiding_grows_to_five_minutes_and_health_forgives() {
         let (policy, mut attempts) = (RestartPolicy::default(), Attempts::default());
-        let next: Vec<Next> = (0..5).map(|n| attempts.cannot(&policy, s(n))).collect();
-        assert_eq!(next, [30, 60, 120, 240, 300].map(|seconds| Next::Move(s(seconds))));
+        let mut sixth = |now| (0..6).map(|_| attempts.failed(&policy, s(now), 0)).last();
+        let next: Vec<Option<Next>> = (0..5).map(&mut sixth).collect();
+        assert_eq!(next, [30, 60, 120, 240, 300].map(|seconds| Some(Next::Move(s(seconds)))));
         attempts.ran_for(&policy, s(599));
-        assert_eq!(attempts.cannot(&policy, s(9)), Next::Move(s(300)));
+        assert_eq!(attempts.cannot(&policy, s(9)), Next::Move(CANNOT_MAX));
         attempts.ran_for(&policy, s(600));
-        assert_eq!(attempts.cannot(&policy, s(9)), Next::Move(s(30)));
+        assert_eq!(attempts.cannot(&policy, s(9)), Next::Move(CANNOT_MIN));
+    }
+
+    #[test]
+    fn what_nobody_can_is_tried_again_by_everybody_twice_a_minute() {
+        let (policy, mut attempts) = (RestartPolicy::default(), Attempts::default());
+        let next: Vec<Next> = (0..5).map(|n| attempts.cannot(&policy, s(n))).collect();
+        assert_eq!(next, [4, 8, 16, 30, 30].map(|seconds| Next::Move(s(seconds))));
     }
 
     #[test]

@@ -20,3 +20,4 @@ pub mod source_start;
 pub mod split;
 pub mod status;
 pub mod subscription;
+pub mod target_pulse;

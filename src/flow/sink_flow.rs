@@ -24,6 +24,7 @@ use crate::flow::prerequisites;
 use crate::flow::sink_meter::SinkMeter;
 use crate::flow::source_choice::SourceChoice;
 use crate::flow::subscription::{self, Turnout};
+use crate::flow::target_pulse;
 use crate::mysql;
 use crate::mysql::session::Session;
 use crate::mysql::target::fence::{self, AcquireRequest};
@@ -141,6 +142,8 @@ pub async fn run(args: SinkArgs, stop: CancellationToken) -> Result<(), FlowErro
         let outcome = tokio::select! {
             outcome = prepared(&args, &meter, &stop) => outcome,
             () = time_out(&stop) => Err(FlowError::StopTimedOut { limit: STOP_LIMIT }),
+            // Whatever it waits for: nothing of it can arrive. What was in flight is unknown, the next owner looks.
+            error = target_pulse::lost(&args.spec.sink.endpoint) => Err(error.into()),
         };
         ended.cancel();
         outcome

@@ -112,7 +112,12 @@ impl Session {
 
     /// The server answers.
     pub async fn ping(&mut self) -> Result<(), Error> {
-        self.within(CONNECT_LIMIT, "a ping", async |conn| conn.ping().await).await
+        self.ping_within(CONNECT_LIMIT).await
+    }
+
+    /// The server answers within `limit`.
+    pub async fn ping_within(&mut self, limit: Duration) -> Result<(), Error> {
+        self.within(limit, "a ping", async |conn| conn.ping().await).await
     }
 
     /// The raw connection, for binlog streams and streamed results; the caller bounds its own waits.

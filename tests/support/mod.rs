@@ -11,6 +11,7 @@ pub mod copy_bed;
 pub mod guard;
 pub mod job;
 pub mod job_bed;
+pub mod line;
 pub mod peers;
 pub mod relay;
 pub mod schema;
