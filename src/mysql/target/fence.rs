@@ -15,6 +15,9 @@ use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::target::meta::{Meta, job_values, of_job};
 
+/// False in a build with `--cfg peer_no_fence`, which `scripts/faults no-fence` makes to prove that its judges see what the fence
+/// prevents: an older owner is neither ended nor refused.
+pub(super) const IS_FENCED: bool = !cfg!(peer_no_fence);
 /// How long the sessions of older owners may take to go after they were killed: a large transaction rolls back at about
 /// the speed it was written (guess), and the caller tries again.
 const CLEAR_LIMIT: Duration = Duration::from_secs(30);
@@ -203,7 +206,8 @@ enum ClearWait {
 async fn clear_older(session: &mut Session, meta: &Meta, job: &JobId, epoch: Epoch, wait: ClearWait) -> Result<(), Error> {
     let deadline = Instant::now() + CLEAR_LIMIT;
     loop {
-        let alive = older_sessions(session, meta, job, epoch).await?;
+        let mut alive = older_sessions(session, meta, job, epoch).await?;
+        alive.retain(|_| IS_FENCED);
         for conn_id in &alive {
             kill(session, *conn_id).await?;
         }

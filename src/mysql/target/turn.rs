@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::core::change::BinlogPosition;
 use crate::core::ids::{Epoch, JobId, Seq};
 use crate::mysql::quote;
+use crate::mysql::target::fence::IS_FENCED;
 use crate::mysql::target::meta::{Meta, of_job};
 
 /// Longest wait for the answer to a turn; after it the outcome is unknown (PROTOCOLS 2 step 10).
@@ -37,12 +38,21 @@ pub struct Turn {
 pub fn progress_statement(meta: &Meta, job: &JobId, epoch: Epoch, turn: &Turn) -> String {
     let (progress, fence, of_job) = (meta.table("progress"), meta.table("fence"), of_job(job));
     let expected = turn.seq.0 - 1;
+    let epoch_seen = format!("(SELECT f.epoch FROM {fence} f WHERE {of_job} AND f.epoch = {epoch} FOR SHARE)");
+    let seq_after = format!(
+        "IF({progress}.seq = {expected}, {seq}, (SELECT 1 UNION ALL SELECT 2))",
+        seq = turn.seq
+    );
+    let (epoch_seen, seq_after) = if IS_FENCED {
+        (epoch_seen, seq_after)
+    } else {
+        (epoch.to_string(), turn.seq.to_string())
+    };
     // The first subquery is NULL when the progress row is gone: the INSERT must never make it anew in the middle.
     format!(
         "INSERT INTO {progress} (job, inc, seq, epoch, gtid_set, source_uuid, binlog_file, binlog_pos, origin, commit_us, at) VALUES \
-         ({name}, {inc}, (SELECT {seq} FROM {progress} p WHERE {of_job}), (SELECT f.epoch FROM {fence} f WHERE {of_job} AND f.epoch = \
-         {epoch} FOR SHARE), {executed}, {uuid}, {file}, {offset}, {uuid}, {commit_us}, NOW(6)) ON DUPLICATE KEY UPDATE \
-         seq = IF({progress}.seq = {expected}, {seq}, (SELECT 1 UNION ALL SELECT 2)), epoch = VALUES(epoch), \
+         ({name}, {inc}, (SELECT {seq} FROM {progress} p WHERE {of_job}), {epoch_seen}, {executed}, {uuid}, {file}, {offset}, {uuid}, \
+         {commit_us}, NOW(6)) ON DUPLICATE KEY UPDATE seq = {seq_after}, epoch = VALUES(epoch), \
          gtid_set = VALUES(gtid_set), source_uuid = VALUES(source_uuid), binlog_file = VALUES(binlog_file), \
          binlog_pos = VALUES(binlog_pos), origin = VALUES(origin), commit_us = VALUES(commit_us), at = VALUES(at)",
         name = quote::text(&job.name.0),
