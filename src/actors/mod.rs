@@ -13,6 +13,7 @@ pub mod owner_search;
 pub mod peer;
 pub mod placement;
 pub mod ports;
+pub mod reach;
 pub mod retry_report;
 pub mod sink_task;
 pub mod source_choice;

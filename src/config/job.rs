@@ -16,6 +16,7 @@ use crate::config::job_policy;
 use crate::core::fault::Faults;
 use crate::core::ids::JobName;
 use crate::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, SinkSpec, SourceSpec};
+use crate::core::reach;
 use crate::core::shape::TableName;
 use crate::core::size::{RATE_FORM, SIZE_FORM, TIME_FORM, parse_rate, parse_size, parse_time};
 
@@ -94,7 +95,7 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
     if let (Some(source), Some(sink)) = (&source, &sink) {
         not_into_itself(root, source, sink, faults);
     }
-    Some(JobSpec {
+    let spec = JobSpec {
         name: name?,
         datacenters: datacenters.into_iter().map(|found| found.value).collect(),
         constraints,
@@ -106,7 +107,24 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
         preferences,
         restart,
         reschedule,
-    })
+    };
+    reaches_its_own(root, &spec, faults);
+    Some(spec)
+}
+
+/// A peer tries only databases that the job uses, so another one would keep it waiting for ever.
+fn reaches_its_own(root: &Section<'_, '_>, spec: &JobSpec, faults: &mut FaultList) {
+    if let Some(foreign) = reach::foreign(spec) {
+        let own = [&spec.source.endpoint, &spec.sink.endpoint].map(reach::address);
+        let place = Found {
+            value: (),
+            key: "attr.reach".into(),
+            at: root.key_at("sink").unwrap_or_default(),
+        };
+        let expected = format!("the address of a database of this job: {} or {}", own[0], own[1]);
+        let fix = format!("attribute = \"${{attr.reach.{}}}\"", own[1]);
+        faults.value(&place, &format!("`${{attr.reach.{foreign}}}`"), &expected, &fix);
+    }
 }
 
 fn name(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobName> {

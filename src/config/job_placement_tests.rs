@@ -55,6 +55,22 @@ fn each_short_form_is_its_long_form() {
 }
 
 #[test]
+fn a_job_may_ask_only_who_reaches_its_own_databases() {
+    let asks = |address: &str| format!("[[sink.constraint]]\nattribute = \"${{attr.reach.{address}}}\"\nis_set = true\n");
+    job(&(asks("10.0.0.2:3306") + &asks("10.0.0.1:3306")));
+    let found = faults(&asks("10.0.0.3:3306"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("`${attr.reach.10.0.0.3:3306}`"), "{found:?}");
+}
+
+#[test]
+fn a_round_trip_time_is_refused_since_no_peer_tells_one() {
+    let found = faults("[[constraint]]\nattribute = \"${attr.rtt.beijing}\"\nvalue = \"5\"\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].ends_with("| attribute `attr.rtt.beijing`"), "{found:?}");
+}
+
+#[test]
 fn wishes_are_read_at_each_level_with_their_defaults() {
     let spec = job(r#"
 [[affinity]]

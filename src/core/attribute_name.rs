@@ -29,9 +29,13 @@ const ALIASES: [(&str, &str); 4] = [
     ("attr.hostname", "attr.unique.hostname"),
 ];
 
-/// Names of Nomad that mean nothing here, by their beginning, with what to write instead.
-const FOREIGN: [(&str, &str); 3] = [
+/// Names that mean nothing here, Nomad's and one of the design's that nobody publishes, by their beginning, with what to write instead.
+const FOREIGN: [(&str, &str); 4] = [
     ("attr.nomad.", "${attr.peer.version}"),
+    (
+        "attr.rtt.",
+        "${node.datacenter}, or ${attr.reach.HOST:PORT} for a peer that reaches a database",
+    ),
     ("node.pool", "${node.class}"),
     ("attr.unique.network.", "${attr.unique.hostname}"),
 ];
@@ -39,7 +43,7 @@ const FOREIGN: [(&str, &str); 3] = [
 /// What a name may be; the `expected` of a fault.
 pub const EXPECTED: &str = "node.unique.id, node.unique.name, node.datacenter, node.class, attr.cpu.arch, attr.cpu.numcores, \
      attr.kernel.arch, attr.kernel.name, attr.kernel.version, attr.memory.totalbytes, attr.os.name, attr.os.version, \
-     attr.peer.version, attr.unique.hostname, attr.reach.HOST:PORT, attr.rtt.DATACENTER or meta.KEY";
+     attr.peer.version, attr.unique.hostname, attr.reach.HOST:PORT or meta.KEY";
 
 /// Returns the one name that a name stands for; a name nobody knows stands for itself.
 #[must_use]
@@ -53,10 +57,7 @@ pub fn canonical(name: &str) -> &str {
 /// Ok for a name that some peer may publish, else what to write instead.
 pub fn check(name: &str) -> Result<(), &'static str> {
     let rest = |prefix: &str| name.strip_prefix(prefix).filter(|rest| !rest.is_empty());
-    let is_known = KNOWN.contains(&canonical(name))
-        || rest("meta.").is_some()
-        || rest("attr.rtt.").is_some()
-        || rest("attr.reach.").is_some_and(is_address);
+    let is_known = KNOWN.contains(&canonical(name)) || rest("meta.").is_some() || rest("attr.reach.").is_some_and(is_address);
     if is_known {
         return Ok(());
     }
@@ -70,6 +71,12 @@ pub fn check(name: &str) -> Result<(), &'static str> {
         None => "${node.datacenter}",
     };
     Err(fix)
+}
+
+/// The address in `${attr.reach.<host:port>}`; None for any other text.
+#[must_use]
+pub fn reach_of(side: &str) -> Option<&str> {
+    side.strip_prefix("${attr.reach.")?.strip_suffix('}')
 }
 
 /// `host:port`.
@@ -97,17 +104,12 @@ mod tests {
 
     #[test]
     fn families_of_names_need_their_last_part() {
-        let good = [
-            "meta.rack",
-            "meta.a.b",
-            "attr.reach.10.0.0.1:3306",
-            "attr.reach.[::1]:3306",
-            "attr.rtt.beijing",
-        ];
+        let good = ["meta.rack", "meta.a.b", "attr.reach.10.0.0.1:3306", "attr.reach.[::1]:3306"];
         let bad = [
             "meta.",
             "meta",
             "attr.rtt.",
+            "attr.rtt.beijing",
             "attr.reach.",
             "attr.reach.host",
             "attr.reach.:1",

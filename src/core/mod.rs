@@ -38,6 +38,7 @@ pub mod plan;
 pub mod preference;
 pub mod progress;
 pub mod rate;
+pub mod reach;
 pub mod recent_rate;
 pub mod retry;
 pub mod row;

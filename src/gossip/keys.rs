@@ -4,7 +4,7 @@
 //! whole value in one packet and stops for ever at one that does not fit (facts 6.2), so a long one is refused here. Additive:
 //! a new key must have a meaning when it is absent, because older peers do not send it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::ids::JobName;
 use crate::core::member::TaskCounts;
@@ -34,6 +34,7 @@ const HTTP: &str = "http";
 const CAPACITY: &str = "capacity";
 const DRAINING: &str = "draining";
 const LEAVING: &str = "leaving";
+const REACH: &str = "reach";
 const TABLE: &str = "table";
 const TASKS: &str = "tasks";
 const TASK: &str = "task.";
@@ -88,6 +89,8 @@ pub enum Fact {
     Draining(bool),
     /// It will be gone.
     Leaving(Leaving),
+    /// Addresses of the databases it reached lately; `core::reach` bounds them.
+    Reach(BTreeSet<String>),
     /// Hash of its whole job table.
     TableRoot(String),
     /// How many tasks it runs.
@@ -107,6 +110,8 @@ pub struct Told {
     pub is_draining: bool,
     /// It said that it will be gone.
     pub leaving: Option<Leaving>,
+    /// Addresses of the databases it reached lately.
+    pub reach: BTreeSet<String>,
     /// Hash of its job table; None before it said one.
     pub table_root: Option<String>,
     /// How many tasks it runs.
@@ -141,6 +146,10 @@ impl Fact {
             Self::Capacity(capacity) => (CAPACITY.to_owned(), capacity.to_string()),
             Self::Draining(is_draining) => (DRAINING.to_owned(), is_draining.to_string()),
             Self::Leaving(leaving) => (LEAVING.to_owned(), leaving.word().to_owned()),
+            Self::Reach(reach) => {
+                let json = serde_json::to_string(reach).expect("a list of strings serializes");
+                (REACH.to_owned(), json)
+            }
             Self::TableRoot(hash) => (TABLE.to_owned(), hash.clone()),
             Self::Tasks(counts) => (TASKS.to_owned(), format!("{} {}", counts.source, counts.sink)),
             Self::Task(task) => (task_key(&task.job, task.kind), task.state.clone()),
@@ -238,6 +247,10 @@ pub fn decode(pairs: &BTreeMap<String, String>) -> Option<Told> {
         capacity: pairs.get(CAPACITY)?.parse().unwrap_or_default(),
         is_draining: pairs.get(DRAINING).is_some_and(|value| value == "true"),
         leaving: pairs.get(LEAVING).map(|word| Leaving::from_word(word)),
+        reach: pairs
+            .get(REACH)
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default(),
         table_root: text(TABLE),
         counts: pairs.get(TASKS).map(|value| counts_of(value)).unwrap_or_default(),
         tasks: pairs.iter().filter_map(task).collect(),
@@ -283,6 +296,7 @@ mod tests {
             Fact::Capacity(32),
             Fact::Draining(true),
             Fact::Leaving(Leaving::Restart),
+            Fact::Reach(["10.0.0.9:3306".to_owned()].into()),
             Fact::TableRoot("ab".into()),
             Fact::Tasks(TaskCounts { source: 1, sink: 2 }),
             Fact::Task(task("a-b_c", Task::Sink)),
@@ -297,6 +311,7 @@ mod tests {
                 capacity: 32,
                 is_draining: true,
                 leaving: Some(Leaving::Restart),
+                reach: ["10.0.0.9:3306".to_owned()].into(),
                 table_root: Some("ab".into()),
                 counts: TaskCounts { source: 1, sink: 2 },
                 tasks: vec![task("a-b_c", Task::Sink), task("a-b_c", Task::Source)],
@@ -324,6 +339,7 @@ mod tests {
             ("tasks", "x"),
             ("task.orders.mirror", "{}"),
             ("leaving", "sideways"),
+            ("reach", "{}"),
             ("future", "1"),
         ] {
             pairs.insert(key.into(), value.into());

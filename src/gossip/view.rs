@@ -206,7 +206,7 @@ impl Tracker {
             datacenter: profile.datacenter.clone(),
             class: profile.class.clone(),
             meta: profile.meta.clone(),
-            attributes: profile.attributes.clone(),
+            attributes: attributes(told),
             version: profile.version.clone(),
             peer_addr: entry.address.to_string(),
             admin_addr: profile.admin.clone(),
@@ -284,6 +284,15 @@ impl Entry {
             self.told = keys::decode(&pairs(seen)).or_else(|| self.told.take());
         }
     }
+}
+
+/// What it told once, and the databases it reaches at the moment as `reach.<address>`.
+fn attributes(told: &Told) -> BTreeMap<String, String> {
+    let reach = told
+        .reach
+        .iter()
+        .map(|address| (format!("reach.{address}"), "true".to_owned()));
+    told.profile.attributes.clone().into_iter().chain(reach).collect()
 }
 
 /// Returns the state of a peer that did not say goodbye, from the failure detector's word and the time since its last sign.
@@ -400,6 +409,16 @@ mod tests {
         let view = tracker.view(Duration::ZERO);
         assert_eq!(view.roster[0].state, MemberState::Left);
         assert_eq!(view.facts[0].leaving, Some(Leaving::Restart));
+    }
+
+    #[test]
+    fn a_database_that_a_peer_reaches_is_an_attribute_of_it() {
+        let mut tracker = tracker();
+        let mut told = pairs("a");
+        told.extend([Fact::Reach(["db:3306".to_owned()].into()).encode()]);
+        tracker.look(Duration::ZERO, [seen("a", 1, 1, true)], |_| told.clone());
+        let attributes = tracker.view(Duration::ZERO).roster[0].attributes();
+        assert_eq!(attributes.get("attr.reach.db:3306").map(String::as_str), Some("true"));
     }
 
     #[test]

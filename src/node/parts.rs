@@ -21,6 +21,7 @@ use crate::actors::link_rates::LinkRates;
 use crate::actors::me::Me;
 use crate::actors::peer::{Peer, PeerArgs, PeerMsg};
 use crate::actors::ports::Ports;
+use crate::actors::reach::Reaching;
 use crate::actors::spread;
 use crate::actors::table_view::TableView;
 use crate::admin::live::Live;
@@ -236,6 +237,8 @@ impl Parts {
             warn!(job = %bad.name, error = %bad.reason, "a job record is not readable; it is kept as it is and not run");
         }
         let (table, seen) = watch::channel(Arc::new(TableView::new(loaded.records)));
+        // Before placement looks at the roster for the first time.
+        let reaching = Reaching::begin(me.clone(), seen.clone()).await;
         let (news, names) = mpsc::channel(NEWS_MAX);
         let args = PeerArgs {
             me: me.clone(),
@@ -269,6 +272,7 @@ impl Parts {
             sync,
             stop.clone(),
         ));
+        tasks.spawn(reaching.run(stop.clone()));
         let spread = tasks.spawn(spread::run(me.clone(), seen, names, stop.clone()));
         let root_task = watch_root(joined, &tasks);
         info!(node = %me.node, boot = me.boot.0, "peer started");

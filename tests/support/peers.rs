@@ -21,6 +21,7 @@ pub struct TestPeer {
     pub name: String,
     args: Vec<String>,
     folder: PathBuf,
+    variables: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -62,6 +63,15 @@ impl TestCluster {
 
     /// Starts one more peer and waits until it is ready.
     pub fn add(&mut self, name: &str, datacenter: &str, extra: &[&str]) -> &TestPeer {
+        self.add_peer(name, datacenter, extra, &[])
+    }
+
+    /// The same for a peer that has these environment variables, which the others lack.
+    pub fn add_knowing(&mut self, name: &str, datacenter: &str, variables: &[(&str, &str)]) -> &TestPeer {
+        self.add_peer(name, datacenter, &[], variables)
+    }
+
+    fn add_peer(&mut self, name: &str, datacenter: &str, extra: &[&str], variables: &[(&str, &str)]) -> &TestPeer {
         let folder = self.folder.join(name);
         fs::create_dir_all(&folder).expect("folder of the peer");
         let mut args: Vec<String> = match self.peers.iter().find(|peer| peer.is_running()) {
@@ -86,6 +96,10 @@ impl TestCluster {
             name: name.to_owned(),
             args,
             folder,
+            variables: variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             child: None,
         };
         peer.spawn();
@@ -158,6 +172,7 @@ impl TestPeer {
             .expect("log file");
         let child = peer_command()
             .args(&self.args)
+            .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
