@@ -61,6 +61,7 @@ fn shape() -> TableShape {
             index: "PRIMARY".into(),
             columns: vec![0],
         }),
+        map: None,
         has_secondary_unique: false,
         create_sql: String::new(),
     }

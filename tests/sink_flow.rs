@@ -19,6 +19,7 @@ use peer::core::job_state::{ErrorReport, Phase, SinkStatus};
 use peer::core::progress::Progress;
 use peer::core::row::RowLayout;
 use peer::core::shape::{Column, ColumnKind, RowKey, ShapeId, TableName, TableShape};
+use peer::core::table_choice::Selection;
 use peer::flow::error::FlowError;
 use peer::flow::sink_flow::{self, SinkArgs, SinkEvent, SourcePeer};
 use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming, IncomingStream};
@@ -245,6 +246,7 @@ fn spec(schema: &str, target_port: u16, group_bytes: u64) -> JobSpec {
             constraints: Vec::new(),
             preferences: Preferences::default(),
         },
+        selection: Selection::default(),
         tables: vec![TableName {
             schema: schema.into(),
             table: "t".into(),
@@ -295,6 +297,7 @@ fn shape(schema: &str) -> TableShape {
             index: "PRIMARY".into(),
             columns: vec![0],
         }),
+        map: None,
         has_secondary_unique: false,
         create_sql: "CREATE TABLE `t` (\n  `id` int NOT NULL,\n  `name` varchar(50) DEFAULT NULL,\n  PRIMARY KEY (`id`)\n) \
             ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci"

@@ -10,6 +10,7 @@ use peer::core::gtid_set::GtidSet;
 use peer::flow::byte_channel::channel;
 use peer::flow::chunk_tasks::ChunkTasks;
 use peer::flow::merge_stage::{MergeStage, MergeView};
+use peer::flow::projector::Projector;
 use peer::flow::sender::Outgoing;
 use peer::flow::source_series::CopySeries;
 use peer::mysql::session::Session;
@@ -347,6 +348,7 @@ fn start_stage(
     let tasks = ChunkTasks::new(source.clone(), reader.server_uuid().to_owned(), merger.copy());
     let stage = MergeStage {
         merger,
+        projector: Projector::new(&[]),
         tasks,
         series: CopySeries::of("snapshot-test"),
         events,

@@ -15,6 +15,7 @@ use peer::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, Preference
 use peer::core::job_state::ErrorReport;
 use peer::core::progress::Progress;
 use peer::core::shape::TableName;
+use peer::core::table_choice::Selection;
 use peer::flow::error::FlowError;
 use peer::flow::source_flow::{self, SourceArgs};
 use peer::mysql::preflight::{check_source, check_target};
@@ -56,6 +57,7 @@ fn spec(schema: &TestSchema, tables: &[&str]) -> JobSpec {
             constraints: Vec::new(),
             preferences: Preferences::default(),
         },
+        selection: Selection::default(),
         tables: tables.iter().map(table).collect(),
         link: LinkSpec {
             compression: Compression::Lz4,

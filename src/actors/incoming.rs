@@ -25,6 +25,7 @@ use crate::core::ids::{JobId, NodeId};
 use crate::core::job_spec::JobSpec;
 use crate::core::member::find;
 use crate::core::progress::Progress;
+use crate::core::table_plan::TablesPlan;
 use crate::flow::prerequisites;
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
@@ -180,6 +181,15 @@ async fn answer(request: Request, doors: &Doors) -> Response {
             };
             Response::Examined {
                 report_json: serde_json::to_string(&examined.await).expect("a report has only text"),
+            }
+        }
+        Request::PlanTables { spec_json } => {
+            let plan = match serde_json::from_str(&spec_json) {
+                Ok(spec) => prerequisites::plan_tables(&spec).await,
+                Err(_) => TablesPlan::default(),
+            };
+            Response::TablesPlanned {
+                plan_json: serde_json::to_string(&plan).expect("a plan has only text"),
             }
         }
         Request::Drain { is_draining } => match doors.drain.set(is_draining).await {

@@ -21,6 +21,7 @@ pub mod source_task;
 pub mod spread;
 pub mod sync_table;
 pub mod table_keeper;
+mod table_plan;
 pub mod table_view;
 pub mod target_cleaning;
 pub mod target_orders;

@@ -1,7 +1,7 @@
 //! The answer of `plan`: what a submit would do, put together from the job table, the roster and the text as parsed.
 //!
 //! Fed by `live`; the classes come from `core::plan`, the choice from `core::placement_summary`. Changes nothing and asks
-//! no other peer, so it is what one peer sees.
+//! no other peer, so it is what one peer sees; the tables, which a peer near the source tells, are added by `live`.
 
 use crate::actors::cluster_view::ClusterView;
 use crate::admin::job_lines::Seen;
@@ -41,6 +41,8 @@ pub fn plan_view(spec: &JobSpec, old: Option<&JobRecord>, view: &ClusterView, ro
         placement: placement_rows(&placed),
         placement_summary: placement_summary(&placed, &view.roster, owner, source),
         table: digest(view, root),
+        tables: None,
+        tables_faults: Vec::new(),
         faults,
     }
 }

@@ -217,13 +217,9 @@ impl Cluster for Live {
             let spec = parse_job(&text).map_err(Refusal::invalid)?;
             let (table, view) = (self.handle.table(), self.handle.view());
             let old = table.get(&spec.name).filter(|record| record.is_alive());
-            Ok(plan_view(
-                &spec,
-                old.map(AsRef::as_ref),
-                &view,
-                table.root(),
-                &self.handle.me.name,
-            ))
+            let old = old.map(AsRef::as_ref);
+            let plan = plan_view(&spec, old, &view, table.root(), &self.handle.me.name);
+            Ok(plan.with_tables(self.handle.planned_tables(&spec).await))
         })
     }
 

@@ -1,11 +1,9 @@
 //! job.toml to a valid `JobSpec`.
 //!
 //! The whole of DESIGN 1.3 is read and checked. What this version cannot do yet is refused by `config::job_later`, endpoints
-//! are read by `config::job_endpoint`, where tasks may run by `config::job_placement`, how failures are answered by
-//! `config::job_policy`. Called by the command layer for
+//! are read by `config::job_endpoint`, tables by `config::job_tables`, where tasks may run by `config::job_placement`, how failures
+//! are answered by `config::job_policy`. Called by the command layer for
 //! `submit`; opens no file and no database.
-
-use std::collections::BTreeSet;
 
 use crate::config::document::{Found, Section, parse};
 use crate::config::fault_list::{FaultList, JOB};
@@ -13,19 +11,16 @@ use crate::config::job_endpoint::{ENDPOINT_KEYS, database, start};
 use crate::config::job_later;
 use crate::config::job_placement::{constraints, preferences};
 use crate::config::job_policy;
+use crate::config::job_tables::{self, check_identifier};
 use crate::core::fault::Faults;
 use crate::core::ids::JobName;
 use crate::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, SinkSpec, SourceSpec};
 use crate::core::reach;
-use crate::core::shape::TableName;
 use crate::core::size::{RATE_FORM, SIZE_FORM, TIME_FORM, parse_rate, parse_size, parse_time};
+use crate::core::table_choice::SYSTEM_SCHEMAS;
 
 /// Longest job.toml that is read, in bytes. Trades nothing a person writes for bounded memory; a guess.
 const TEXT_BYTES_MAX: usize = 256 << 10;
-/// Schemas that belong to the server.
-const SYSTEM_SCHEMAS: [&str; 4] = ["mysql", "information_schema", "performance_schema", "sys"];
-/// Most characters of a MySQL identifier.
-const IDENTIFIER_CHARS_MAX: usize = 64;
 /// Bounds of `link.batch_bytes`: a batch must fit a data frame (16 MiB) with room for its headers.
 pub(crate) const BATCH_BYTES: (u64, u64) = (1 << 10, 8 << 20);
 /// Longest `link.batch_delay`; longer is a lag nobody asked for. A guess.
@@ -86,8 +81,7 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
     let source = source(root, faults);
     let sink = sink(root, faults);
     let meta_schema = sink.as_ref().map_or("peer_meta", |sink| sink.meta_schema.as_str());
-    let tables = tables(root, meta_schema, faults);
-    job_later::filters(root, faults);
+    let (tables, selection) = job_tables::choice(root, meta_schema, faults);
     let link = link(root, faults);
     let apply = apply(root, faults);
     let restart = job_policy::restart(root, faults);
@@ -107,6 +101,7 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
         preferences,
         restart,
         reschedule,
+        selection,
     };
     reaches_its_own(root, &spec, faults);
     Some(spec)
@@ -186,89 +181,6 @@ fn sink(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SinkSpec> {
         constraints,
         preferences,
     })
-}
-
-fn tables(root: &Section<'_, '_>, meta_schema: &str, faults: &mut FaultList) -> Vec<TableName> {
-    const EXAMPLE: &str = "[[tables]] with schema = \"shop\" and table = \"orders\"";
-    let blocks = root.sections("tables", &["schema", "table", "where", "columns", "to"], faults);
-    if blocks.is_empty() && root.node("tables").is_none_or(|node| node.get_ref().as_array().is_some()) {
-        faults.missing(
-            "tables",
-            None,
-            "at least one table; all tables of a server: not yet in this version",
-            EXAMPLE,
-        );
-    }
-    let mut seen = BTreeSet::new();
-    let mut names = Vec::new();
-    for block in &blocks {
-        job_later::table_choice(block, faults);
-        let schema = block.required_text("schema", "shop", faults);
-        if block.node("table").is_none() && block.is_present() {
-            let (path, at) = block.place();
-            faults.later(
-                &path,
-                at.unwrap_or_default(),
-                "all tables of a schema",
-                "`table` by exact name",
-            );
-        }
-        let table = block.filled_text("table", "orders", faults);
-        for found in [&schema, &table].into_iter().flatten() {
-            exact(found, faults);
-        }
-        let (Some(schema), Some(table)) = (schema, table) else {
-            continue;
-        };
-        if SYSTEM_SCHEMAS.contains(&schema.value.to_ascii_lowercase().as_str()) || schema.value == meta_schema {
-            let expected = "a schema of yours; the server's and peer's own are never replicated";
-            faults.value(&schema, &format!("`{}`", schema.value), expected, "schema = \"shop\"");
-        }
-        if !seen.insert((schema.value.clone(), table.value.clone())) {
-            let found = format!("`{}.{}` a second time", schema.value, table.value);
-            faults.value(&table, &found, "each table once", "remove this [[tables]]");
-        }
-        names.push(TableName {
-            schema: schema.value,
-            table: table.value,
-        });
-    }
-    names
-}
-
-/// Checks an exact name; a pattern is checked as one and refused as later.
-fn exact(found: &Found<String>, faults: &mut FaultList) {
-    let key = found.key.rsplit('.').next().unwrap_or_default();
-    let text = &found.value;
-    if text.len() > 1 && text.starts_with('/') && text.ends_with('/') {
-        match regex::Regex::new(&text[1..text.len() - 1]) {
-            Ok(_) => faults.later(&found.key, found.at, &format!("the pattern `{text}`"), "an exact name"),
-            Err(_) => faults.value(
-                found,
-                &format!("`{text}`"),
-                "a regular expression between slashes",
-                &format!("{key} = \"orders\""),
-            ),
-        }
-        return;
-    }
-    check_identifier(found, &format!("{key} = \"orders\""), faults);
-}
-
-fn check_identifier(found: &Found<String>, fix: &str, faults: &mut FaultList) {
-    let text = &found.value;
-    let is_valid = !text.is_empty()
-        && text.chars().count() <= IDENTIFIER_CHARS_MAX
-        && !text.ends_with(' ')
-        && text.chars().all(|c| c != '\0' && u32::from(c) <= 0xffff);
-    if !is_valid {
-        faults.value(
-            found,
-            &format!("`{}`", text.escape_debug()),
-            "a MySQL name of 1 to 64 characters, not ending in a space",
-            fix,
-        );
-    }
 }
 
 fn link(root: &Section<'_, '_>, faults: &mut FaultList) -> LinkSpec {

@@ -4,8 +4,10 @@
 
 use toml::de::DeValue;
 
-use crate::config::document::Section;
+use crate::config::document::{Found, Section};
 use crate::config::fault_list::FaultList;
+use crate::core::change::BinlogPosition;
+use crate::core::gtid_set::GtidSet;
 use crate::core::job_spec::{DatabaseSpec, Secret, StartPoint, TlsMode};
 
 /// Keys that both kinds of endpoint share.
@@ -156,7 +158,7 @@ fn tls(section: &Section<'_, '_>, faults: &mut FaultList) -> (TlsMode, Option<St
     (mode, ca.map(|ca| ca.value))
 }
 
-/// Reads `start`; other valid forms than copy and now are for a later version.
+/// Reads `start`; to end after the copy is for a later version.
 pub(crate) fn start(section: &Section<'_, '_>, faults: &mut FaultList) -> StartPoint {
     const WORDS: [&str; 3] = ["snapshot", "now", "snapshot-only"];
     const ALLOWED: &str = "\"snapshot\" or \"now\"";
@@ -165,8 +167,7 @@ pub(crate) fn start(section: &Section<'_, '_>, faults: &mut FaultList) -> StartP
     };
     if node.get_ref().as_table().is_some() {
         let table = Section::of(section.full("start"), node, &["gtid", "file", "position"], faults);
-        start_table(&table, node.span().start, faults);
-        return StartPoint::Snapshot;
+        return start_table(&table, node.span().start, faults).unwrap_or(StartPoint::Snapshot);
     }
     match section.word("start", &WORDS, faults) {
         Some(found) if found.value == "now" => StartPoint::Now,
@@ -178,32 +179,33 @@ pub(crate) fn start(section: &Section<'_, '_>, faults: &mut FaultList) -> StartP
     }
 }
 
-fn start_table(table: &Section<'_, '_>, at: usize, faults: &mut FaultList) {
+/// `{ gtid = … }` or `{ file = …, position = … }`; None after a fault.
+fn start_table(table: &Section<'_, '_>, at: usize, faults: &mut FaultList) -> Option<StartPoint> {
     const FIX: &str = "start = \"snapshot\"";
     let gtid = table.text("gtid", "3E11FA47-71CA-11E1-9E33-C80AA9429562:1-140", faults);
-    let file = table.text("file", "binlog.000003", faults);
+    let file = table.filled_text("file", "binlog.000003", faults);
     let position = table.number("position", (4, u64::MAX), 157, faults);
-    let (path, _) = table.place();
-    match (&gtid, &file, &position) {
-        (Some(gtid), None, None) => {
-            if let Err(error) = crate::core::gtid_set::GtidSet::parse(&gtid.value) {
-                faults.value(gtid, &format!("`{}`: {error}", gtid.value), "a GTID set", FIX);
+    match (gtid, file, position) {
+        (Some(gtid), None, None) => match GtidSet::parse(&gtid.value) {
+            Ok(set) => Some(StartPoint::Gtid(set)),
+            Err(error) => {
+                faults.value(&gtid, &format!("`{}`: {error}", gtid.value), "a GTID set", FIX);
+                None
             }
-        }
-        (None, Some(_), Some(_)) => {}
+        },
+        (None, Some(file), Some(position)) => Some(StartPoint::File(BinlogPosition {
+            file: file.value,
+            offset: position.value,
+        })),
         _ => {
-            let place = crate::config::document::Found {
+            let place = Found {
                 value: (),
-                key: path.clone(),
+                key: table.place().0,
                 at,
             };
-            faults.value(
-                &place,
-                "an incomplete or mixed start",
-                "{ gtid = … } or { file = …, position = … }",
-                FIX,
-            );
+            let expected = "{ gtid = … } or { file = …, position = … }";
+            faults.value(&place, "an incomplete or mixed start", expected, FIX);
+            None
         }
     }
-    faults.later(&path, at, "a start from a position", "\"snapshot\" or \"now\"");
 }

@@ -6,9 +6,6 @@
 use crate::config::document::{Found, Section};
 use crate::config::fault_list::FaultList;
 
-/// Kinds of row change that `filter.skip` may name, beside `ddl.…`.
-const SKIP_ROWS: [&str; 3] = ["dml.insert", "dml.update", "dml.delete"];
-
 /// Notes `found` as not yet possible unless it is the default.
 fn only<T: PartialEq>(found: Option<Found<T>>, default: &T, shown: &str, faults: &mut FaultList) {
     if let Some(found) = found.filter(|found| found.value != *default) {
@@ -63,60 +60,4 @@ pub(crate) fn sink_policies(sink: &Section<'_, '_>, faults: &mut FaultList) {
 /// `apply.check`.
 pub(crate) fn apply_check(apply: &Section<'_, '_>, faults: &mut FaultList) {
     only_word(apply, "check", &["key", "image"], faults);
-}
-
-/// The parts of one `[[tables]]` that choose or rename.
-pub(crate) fn table_choice(table: &Section<'_, '_>, faults: &mut FaultList) {
-    if let Some(filter) = table.text("where", "id < 10", faults) {
-        faults.later(&filter.key, filter.at, "a row filter", "whole tables");
-    }
-    if let Some(columns) = table.texts("columns", "id", faults)
-        && let Some(at) = table.key_at("columns")
-    {
-        if columns.is_empty() {
-            let place = Found {
-                value: (),
-                key: table.full("columns"),
-                at,
-            };
-            faults.value(&place, "an empty list", "at least one column", "columns = [\"id\"]");
-        }
-        faults.later(&table.full("columns"), at, "a choice of columns", "all columns");
-    }
-    let to = table.section("to", &["schema", "table", "columns"], faults);
-    if to.is_present() {
-        to.text("schema", "shop_dr", faults);
-        to.text("table", "orders", faults);
-        to.text_map("columns", "{ total = \"amount\" }", faults);
-        let (path, at) = to.place();
-        faults.later(
-            &path,
-            at.unwrap_or_default(),
-            "another name on the target",
-            "the same names on both sides",
-        );
-    }
-}
-
-/// `[[exclude]]` and `[filter]`.
-pub(crate) fn filters(root: &Section<'_, '_>, faults: &mut FaultList) {
-    for block in root.sections("exclude", &["schema", "table"], faults) {
-        block.required_text("schema", "shop", faults);
-        block.text("table", "/_tmp_.*/", faults);
-        let (path, at) = block.place();
-        faults.later(&path, at.unwrap_or_default(), "an exclusion", "exact [[tables]]");
-    }
-    let filter = root.section("filter", &["skip"], faults);
-    for kind in filter.texts("skip", "dml.delete", faults).unwrap_or_default() {
-        let is_ddl = kind
-            .value
-            .strip_prefix("ddl.")
-            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
-        if SKIP_ROWS.contains(&kind.value.as_str()) || is_ddl {
-            faults.later(&kind.key, kind.at, &format!("`{}`", kind.value), "every kind of change");
-        } else {
-            let expected = "dml.insert, dml.update, dml.delete or ddl.KIND";
-            faults.value(&kind, &format!("`{}`", kind.value), expected, "skip = [\"dml.delete\"]");
-        }
-    }
 }

@@ -147,7 +147,7 @@ fn all_faults_come_together_each_with_its_place() {
 #[test]
 fn an_empty_file_names_everything_that_is_missing() {
     let found = faults("");
-    for key in ["name", "source.host", "source.user", "sink.host", "sink.user", "tables"] {
+    for key in ["name", "source.host", "source.user", "sink.host", "sink.user"] {
         assert!(found.contains(&format!("PEER1105 `{key}` | nothing")), "{key} in {found:?}");
     }
 }
@@ -155,23 +155,12 @@ fn an_empty_file_names_everything_that_is_missing() {
 #[test]
 fn what_a_later_version_brings_is_refused_by_name() {
     let cases = [
-        ("[[exclude]]\nschema = \"a\"", "exclude[1]"),
         ("[filter]\nskip = [\"ddl.drop-table\"]", "filter.skip[1]"),
         ("[source.snapshot]\nparallel = 8", "source.snapshot.parallel"),
         ("[apply]\ncheck = \"image\"", "apply.check"),
-        ("[[tables]]\nschema = \"all\"", "tables[2]"),
-        ("[[tables]]\nschema = \"/s.*/\"\ntable = \"a\"", "tables[2].schema"),
         (
             "[[tables]]\nschema = \"a\"\ntable = \"b\"\nwhere = \"id < 1\"",
             "tables[2].where",
-        ),
-        (
-            "[[tables]]\nschema = \"a\"\ntable = \"b\"\ncolumns = [\"id\"]",
-            "tables[2].columns",
-        ),
-        (
-            "[[tables]]\nschema = \"a\"\ntable = \"b\"\nto = { schema = \"c\" }",
-            "tables[2].to",
         ),
     ];
     for (tail, key) in cases {
@@ -190,9 +179,36 @@ fn what_a_later_version_brings_is_refused_by_name() {
         let found = faults(&SMALL.replace("[sink]", &format!("[sink]\n{line}")));
         assert!(found[0].starts_with(&format!("PEER1106 `{key}`")), "{found:?}");
     }
-    for start in ["\"snapshot-only\"", "{ file = \"binlog.000003\", position = 157 }"] {
-        let found = faults(&SMALL.replace("[source]", &format!("[source]\nstart = {start}")));
-        assert!(found[0].starts_with("PEER1106 `source.start`"), "{found:?}");
+    let found = faults(&SMALL.replace("[source]", "[source]\nstart = \"snapshot-only\""));
+    assert!(found[0].starts_with("PEER1106 `source.start`"), "{found:?}");
+}
+
+#[test]
+fn a_start_is_a_word_a_set_or_a_position() {
+    let start = |text: &str| {
+        let text = SMALL.replace("[source]", &format!("[source]\nstart = {text}"));
+        parse_job(&text).map(|spec| serde_json::to_value(spec.source.start).expect("writes"))
+    };
+    let set = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-140";
+    for (text, expected) in [
+        ("\"now\"".to_owned(), serde_json::json!("now")),
+        (format!("{{ gtid = \"{set}\" }}"), serde_json::json!({ "gtid": set })),
+        (
+            "{ file = \"binlog.000003\", position = 157 }".to_owned(),
+            serde_json::json!({ "file": { "file": "binlog.000003", "offset": 157 } }),
+        ),
+    ] {
+        assert_eq!(start(&text).expect("is valid"), expected);
+    }
+    for text in [
+        "{ gtid = \"x\" }",
+        "{ file = \"b.1\" }",
+        "{ position = 4 }",
+        "{ gtid = \"\", file = \"b.1\" }",
+        "{}",
+    ] {
+        let shown = start(text).expect_err("is refused").to_string();
+        assert!(shown.starts_with("PEER1104 `source.start"), "{text}: {shown}");
     }
 }
 
@@ -251,6 +267,77 @@ fn a_constraint_without_meaning_is_refused_where_it_stands() {
         found.len() == 1 && found[0].starts_with("PEER1107 `sink.constraint[1]` at line 15"),
         "{found:?}"
     );
+}
+
+#[test]
+fn exact_tables_that_go_as_they_are_stay_a_plain_list() {
+    let json = serde_json::to_value(parse_job(SMALL).expect("is valid")).expect("writes");
+    assert!(json.get("selection").is_none(), "{json}");
+    assert_eq!(json["tables"], serde_json::json!([{ "schema": "shop", "table": "orders" }]));
+}
+
+#[test]
+fn choices_and_mappings_become_rules_in_the_order_of_the_file() {
+    let text = r#"
+[[tables]]
+schema = '/shop_(\d+)/'
+columns = ["id", "total"]
+to = { schema = "s$1", columns = { total = "amount" } }
+[[exclude]]
+schema = "shop"
+table = "/_tmp_.*/"
+[filter]
+skip = ["dml.delete", "dml.update", "dml.delete"]
+"#;
+    let spec = parse_job(&format!("{SMALL}{text}")).unwrap_or_else(|faults| panic!("{faults}"));
+    let json = serde_json::to_value(&spec).expect("writes");
+    let expected = serde_json::json!({
+        "rules": [
+            { "schema": "shop", "table": "orders" },
+            { "schema": "/shop_(\\d+)/", "columns": ["id", "total"], "to": { "schema": "s$1", "columns": { "total": "amount" } } },
+        ],
+        "excludes": [{ "schema": "shop", "table": "/_tmp_.*/" }],
+        "skip": ["delete", "update"],
+    });
+    assert_eq!((&json["selection"], &json["tables"]), (&expected, &serde_json::json!([])));
+    assert_eq!(serde_json::from_value::<JobSpec>(json).expect("reads"), spec);
+}
+
+#[test]
+fn a_job_without_tables_takes_them_all() {
+    let text = SMALL.split("[[tables]]").next().expect("the part before");
+    let spec = parse_job(text).unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(spec.tables.is_empty() && spec.selection.is_empty(), "{spec:?}");
+}
+
+#[test]
+fn a_choice_that_cannot_be_meant_is_refused_where_it_stands() {
+    let tables = "[[tables]]\nschema = \"a\"\ntable = \"/b_(.*)/\"\n";
+    for (tail, expected) in [
+        ("[[tables]]\nschema = \"/(/\"".to_owned(), "PEER1104 `tables[2].schema`"),
+        (format!("{tables}columns = []"), "PEER1104 `tables[2].columns`"),
+        (
+            format!("{tables}to = {{ table = \"x_$2\" }}"),
+            "PEER1104 `tables[2].to.table`",
+        ),
+        (
+            format!("{tables}to = {{ schema = \"sys\" }}"),
+            "PEER1104 `tables[2].to.schema`",
+        ),
+        (
+            format!("{tables}to = {{ schema = \"peer_meta\" }}"),
+            "PEER1104 `tables[2].to.schema`",
+        ),
+        (
+            format!("{tables}to = {{ columns = {{ a = \"\" }} }}"),
+            "PEER1104 `tables[2].to.columns.a`",
+        ),
+        (format!("{tables}{tables}"), "PEER1104 `tables[3].table`"),
+        ("[[exclude]]\ntable = \"t\"".to_owned(), "PEER1105 `exclude[1].schema`"),
+    ] {
+        let found = faults(&format!("{SMALL}\n{tail}\n"));
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}: {found:?}");
+    }
 }
 
 proptest::proptest! {

@@ -11,3 +11,4 @@ mod job_later;
 mod job_placement;
 mod job_policy;
 pub mod job_set;
+mod job_tables;

@@ -39,6 +39,7 @@ pub(super) fn shape(has_key: bool) -> TableShape {
             index: "PRIMARY".into(),
             columns: vec![0],
         }),
+        map: None,
         has_secondary_unique: false,
         create_sql: String::new(),
     }

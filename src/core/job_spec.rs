@@ -5,10 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::change::BinlogPosition;
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::JobName;
 use crate::core::job_policy::{Policy, ReschedulePolicy, RestartPolicy};
 use crate::core::shape::TableName;
+use crate::core::table_choice::Selection;
 
 /// A valid job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +25,7 @@ pub struct JobSpec {
     pub source: SourceSpec,
     /// Where they go.
     pub sink: SinkSpec,
-    /// Exact tables, never empty in this version.
+    /// Exact tables that go as they are; empty when `selection` has rules, and for every table of the source.
     pub tables: Vec<TableName>,
     /// The link between the two peers.
     pub link: LinkSpec,
@@ -38,6 +40,9 @@ pub struct JobSpec {
     /// And over peers.
     #[serde(default, skip_serializing_if = "ReschedulePolicy::is_default")]
     pub reschedule: ReschedulePolicy,
+    /// Other tables, and what becomes of them. Absent in the stored text of a job of exact tables.
+    #[serde(default, skip_serializing_if = "Selection::is_empty")]
+    pub selection: Selection,
 }
 
 impl JobSpec {
@@ -131,7 +136,7 @@ pub enum TlsMode {
     VerifyIdentity,
 }
 
-/// DESIGN 1.3 `start`; the other forms are refused by `config` in this version.
+/// DESIGN 1.3 `start`. Variants are only added: stored jobs hold their names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StartPoint {
@@ -139,8 +144,10 @@ pub enum StartPoint {
     Snapshot,
     /// Follow from the present.
     Now,
-    /// These are already on the target. Refused by `config` in this version.
+    /// These are already on the target: follow with the next ones.
     Gtid(GtidSet),
+    /// Everything before this position is already on the target.
+    File(BinlogPosition),
 }
 
 /// One constraint as written; `core::constraint` gives it meaning.

@@ -260,6 +260,7 @@ pub(crate) mod tests {
                 index: "PRIMARY".into(),
                 columns: vec![0],
             }),
+            map: None,
             has_secondary_unique: false,
             create_sql: String::new(),
         }

@@ -5,6 +5,7 @@ use crate::core::job_spec::{
     ApplySpec, Compression, DatabaseSpec, LinkSpec, Preferences, Secret, SinkSpec, SourceSpec, StartPoint, TlsMode,
 };
 use crate::core::member::TaskCounts;
+use crate::core::table_choice::Selection;
 
 fn database() -> DatabaseSpec {
     DatabaseSpec {
@@ -42,6 +43,7 @@ pub(crate) fn spec(name: &str) -> JobSpec {
             constraints: vec![constraint("${node.datacenter}", "beijing")],
             preferences: Preferences::default(),
         },
+        selection: Selection::default(),
         tables: vec![],
         link: LinkSpec {
             compression: Compression::None,

@@ -109,7 +109,7 @@ fn impact(path: &str, standing: Standing) -> (Impact, &'static str) {
             Impact::NewCopy,
             "the progress stays behind, so the job begins anew there; what is on the old target stays",
         ),
-        _ if path == "tables" || path.starts_with("source.start") => (
+        _ if path == "tables" || path.starts_with("selection") || path.starts_with("source.start") => (
             Impact::NewCopy,
             "the progress in the target keeps the old one in force: purge the job and submit it again",
         ),

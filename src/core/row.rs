@@ -228,6 +228,7 @@ pub(crate) mod tests {
                 index: "PRIMARY".into(),
                 columns: (0..key).collect(),
             }),
+            map: None,
             has_secondary_unique: false,
             create_sql: String::new(),
         }

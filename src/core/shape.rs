@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::table_map::TableMap;
+
 /// `schema.table`, as the server spells it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TableName {
@@ -40,6 +42,9 @@ pub struct TableShape {
     pub has_secondary_unique: bool,
     /// `SHOW CREATE TABLE` of the source.
     pub create_sql: String,
+    /// What becomes of it on its way to the target; None: nothing. Stands in the stored text only when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<Box<TableMap>>,
 }
 
 /// One column.

@@ -68,7 +68,7 @@ impl<'a> Applier<'a> {
     pub fn new(target: &'a mut Target, limits: GroupLimits, meter: Arc<SinkMeter>, consumed: watch::Sender<u64>) -> Self {
         let mut grouper = Grouper::new(limits);
         for (at, shape) in target.progress().shapes.iter().enumerate() {
-            grouper.set_shape(shape_id(at), shape.clone());
+            grouper.set_shape(shape_id(at), shape.on_target().into_owned());
         }
         let is_started = !target.progress().is_fresh();
         let now = Instant::now();
@@ -141,8 +141,8 @@ impl<'a> Applier<'a> {
     }
 
     async fn shape(&mut self, id: ShapeId, shape: TableShape) -> Result<(), FlowError> {
-        let is_known = self.grouper.tables().get(id).is_some_and(|known| known.shape == shape);
-        self.grouper.set_shape(id, shape.clone());
+        let is_known = self.target.progress().shapes.get(id.0 as usize) == Some(&shape);
+        self.grouper.set_shape(id, shape.on_target().into_owned());
         if self.is_started {
             return if is_known {
                 Ok(())
@@ -372,10 +372,11 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
+    /// Its name on the source: copy rows have that.
     fn name_of(&self, shape: ShapeId) -> Result<TableName, FlowError> {
-        let table = self.grouper.tables().get(shape);
+        let shapes = &self.target.progress().shapes;
         let unknown = || FlowError::out_of_order(format!("shape {}", shape.0), "a shape that was named before");
-        Ok(table.ok_or_else(unknown)?.shape.name.clone())
+        Ok(shapes.get(shape.0 as usize).ok_or_else(unknown)?.name.clone())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::flow::byte_channel::{ByteReceiver, ByteSender};
 use crate::flow::chunk_tasks::{ChunkTasks, held_bytes_max};
 use crate::flow::error::FlowError;
 use crate::flow::merger::Merger;
+use crate::flow::projector::Projector;
 use crate::flow::sender::Outgoing;
 use crate::flow::source_series::CopySeries;
 use crate::flow::status::SourcePhase;
@@ -36,6 +37,8 @@ pub struct MergeView {
 pub struct MergeStage {
     /// The order.
     pub merger: Merger,
+    /// What the target gets of it.
+    pub projector: Projector,
     /// The reads.
     pub tasks: ChunkTasks,
     /// What the copy counts.
@@ -118,7 +121,7 @@ impl MergeStage {
 
     async fn emit(&self, items: &mut Vec<Item>) -> Result<(), FlowError> {
         for item in items.drain(..) {
-            let outgoing = Outgoing::Item(item);
+            let outgoing = Outgoing::Item(self.projector.project(item)?);
             let weight = outgoing.weight();
             self.out.send(outgoing, weight).await?;
         }

@@ -9,6 +9,7 @@ pub mod merge_stage;
 pub mod merger;
 pub mod passed;
 pub mod prerequisites;
+pub mod projector;
 pub mod receiver;
 pub mod sender;
 pub mod sink_flow;

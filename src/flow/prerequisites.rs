@@ -10,14 +10,17 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::core::disposition::Disposition;
+use crate::core::fault::Faults;
 use crate::core::finding::{Finding, Severity, faults};
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::ErrorReport;
+use crate::core::table_plan::{TablePlan, TablesPlan};
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::{SinkArgs, SourcePeer};
 use crate::mysql::error::Error;
 use crate::mysql::preflight;
 use crate::mysql::session::Session;
+use crate::mysql::source::tables;
 use crate::mysql::target::purge::read_fence;
 use crate::wire::message::{Request, Response, StreamKind};
 
@@ -71,6 +74,24 @@ pub async fn examine_source(spec: &JobSpec) -> Result<(), FlowError> {
     let examined = source(&mut session, spec).await;
     session.close().await;
     examined
+}
+
+/// The tables of a job as its source has them, from a peer that may run it. Changes nothing.
+pub async fn plan_tables(spec: &JobSpec) -> TablesPlan {
+    let looking = async {
+        let mut session = Session::connect(&spec.source.endpoint).await?;
+        let found = tables::mapped(&mut session, spec).await;
+        session.close().await;
+        found
+    };
+    match looking.await {
+        Ok(Ok(shapes)) => TablesPlan {
+            tables: Some(shapes.iter().map(TablePlan::of).collect()),
+            faults: Vec::new(),
+        },
+        Ok(Err(Faults(faults))) => TablesPlan::unknown(faults),
+        Err(error) => TablesPlan::unknown(vec![error.fault()]),
+    }
 }
 
 /// Refuses a source from which a copy or a stream would be wrong or impossible.

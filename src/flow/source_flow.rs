@@ -25,6 +25,7 @@ use crate::flow::error::FlowError;
 use crate::flow::merge_stage::{MergeStage, MergeView};
 use crate::flow::merger::Merger;
 use crate::flow::prerequisites;
+use crate::flow::projector::Projector;
 use crate::flow::sender::{self, Outgoing, SenderArgs};
 use crate::flow::source_series::{CopySeries, ReaderSeries};
 use crate::flow::source_start::{self, Start, shape_id};
@@ -217,6 +218,7 @@ impl Feed {
         let tasks = ChunkTasks::new(endpoint.clone(), start.source_uuid, merger.copy());
         let stage = MergeStage {
             merger,
+            projector: Projector::new(&start.shapes),
             tasks,
             series: CopySeries::of(&self.task),
             events,

@@ -14,7 +14,7 @@ use crate::core::shape::{ShapeId, TableName, TableShape};
 use crate::mysql::error::Error;
 use crate::mysql::session::Session;
 use crate::mysql::source::heartbeat::parse_set;
-use crate::mysql::source::inspect;
+use crate::mysql::source::{inspect, start_position, tables};
 
 /// How long a server may take to catch up with what the target has, or prepared transactions to end (PROTOCOLS 1, 8).
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,9 +71,16 @@ fn keyless(shapes: &[TableShape], row: &CopyRow) -> Option<ShapeId> {
 }
 
 async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
-    let executed = executed_without_prepared(session).await?;
+    let executed = match &spec.source.start {
+        StartPoint::Snapshot | StartPoint::Now => executed_without_prepared(session).await?,
+        StartPoint::Gtid(set) => given(session, set.clone()).await?,
+        StartPoint::File(position) => {
+            let set = start_position::executed_before(session, position).await?;
+            given(session, set).await?
+        }
+    };
     // After G0: a definition that changes in between is then in the stream, and refused, instead of unseen.
-    let shapes = inspect::shapes(session, &spec.tables).await?;
+    let shapes = tables::resolved(session, spec).await?;
     let is_copied = spec.source.start == StartPoint::Snapshot;
     let copy = if is_copied {
         copy_rows(session, &shapes).await?
@@ -94,6 +101,24 @@ async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
         passed: executed,
         items,
     })
+}
+
+/// A set that a person says is on the target: the server must have executed it, and must have the binlog of all the rest.
+async fn given(session: &mut Session, set: GtidSet) -> Result<GtidSet, Error> {
+    let missing = set.subtract(&executed(session).await?);
+    if !missing.is_empty() {
+        return Err(Error::Unsuitable {
+            object: format!("start of the job at {}", session.address()),
+            found: format!(
+                "{} transactions that this server has not executed: {missing}",
+                missing.count()
+            ),
+            expected: "a part of what it has executed: the others would be passed over when they come".into(),
+            fix: "take the set from SELECT @@GLOBAL.gtid_executed of this server, at the time the target was made".into(),
+        });
+    }
+    check_purged(session, &set).await?;
+    Ok(set)
 }
 
 /// What is to be copied: every table, nothing of it yet.
@@ -208,7 +233,12 @@ async fn check_history(session: &mut Session, progress: &Progress) -> Result<(),
         }
         sleep(LOOK_EVERY).await;
     }
-    let purged = variable(session, "gtid_purged").await?.subtract(&progress.executed);
+    check_purged(session, &progress.executed).await
+}
+
+/// The server must still have the binlog of everything that the target has not.
+async fn check_purged(session: &mut Session, applied: &GtidSet) -> Result<(), Error> {
+    let purged = variable(session, "gtid_purged").await?.subtract(applied);
     if purged.is_empty() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 pub mod error;
 pub mod grants;
 pub mod preflight;
+mod preflight_tables;
 pub mod quote;
 pub mod session;
 pub mod source;

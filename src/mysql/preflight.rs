@@ -6,8 +6,10 @@ use crate::core::disposition::Disposition;
 use crate::core::finding::{Finding, Severity};
 use crate::core::job_spec::{DatabaseSpec, JobSpec};
 use crate::core::shape::TableName;
+use crate::core::table_choice::target_schemas;
 use crate::mysql::error::Error;
 use crate::mysql::grants::Grants;
+use crate::mysql::preflight_tables;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::source::chunk_reader::binlog_end;
@@ -85,9 +87,7 @@ pub async fn examine_source(session: &mut Session, spec: &JobSpec) -> Result<Vec
             &grant("REPLICATION CLIENT", "*.*", &spec.source.endpoint),
         ),
     });
-    for name in &spec.tables {
-        findings.push(check_table(session, name, &grants, &spec.source.endpoint).await?);
-    }
+    findings.extend(preflight_tables::check(session, spec, &grants).await?);
     Ok(findings)
 }
 
@@ -114,13 +114,11 @@ pub async fn examine_target(session: &mut Session, spec: &JobSpec) -> Result<Vec
     let mut findings = vec![check_endpoints(spec), check_version("target", session.version())];
     findings.push(check_writable(session).await?);
     let grants = Grants::read(session).await?;
-    let mut schemas: Vec<&str> = spec.tables.iter().map(|name| name.schema.as_str()).collect();
-    schemas.push(&spec.sink.meta_schema);
-    schemas.sort_unstable();
-    schemas.dedup();
+    let mut schemas = target_schemas(&spec.tables, &spec.selection);
+    schemas.insert(spec.sink.meta_schema.clone());
     findings.extend(
         schemas
-            .into_iter()
+            .iter()
             .map(|schema| check_schema_grants(&grants, schema, &spec.sink.endpoint)),
     );
     Ok(findings)
@@ -263,7 +261,7 @@ fn check_replication(grants: &Grants, endpoint: &DatabaseSpec) -> Finding {
     )
 }
 
-async fn check_table(
+pub(super) async fn check_table(
     session: &mut Session,
     name: &TableName,
     grants: &Grants,

@@ -469,6 +469,7 @@ mod tests {
                 index: "PRIMARY".into(),
                 columns: vec![0],
             }),
+            map: None,
             has_secondary_unique: true,
             create_sql: "CREATE TABLE …".into(),
         }

@@ -207,6 +207,11 @@ pub enum Request {
         /// The tasks wait for its next start; otherwise it gives them away first.
         is_restart: bool,
     },
+    /// Which tables does a job choose at its source, as seen from there? Changes nothing.
+    PlanTables {
+        /// The job's spec as JSON.
+        spec_json: String,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -243,6 +248,11 @@ pub enum Response {
     Leaves {
         /// Nobody had asked for it before.
         is_changed: bool,
+    },
+    /// To `PlanTables`.
+    TablesPlanned {
+        /// A `core::table_plan::TablesPlan` as JSON.
+        plan_json: String,
     },
 }
 

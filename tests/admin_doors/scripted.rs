@@ -197,6 +197,8 @@ fn planned(text: &str) -> PlanView {
             agree: 2,
             peers: 3,
         },
+        tables: None,
+        tables_faults: Vec::new(),
         faults,
     }
 }

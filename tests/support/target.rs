@@ -94,6 +94,7 @@ impl Bed {
             name: TableName { schema: self.schema.base.clone(), table: "t".into() },
             columns: vec![column("id"), column("v")],
             key: Some(RowKey { index: "PRIMARY".into(), columns: vec![0] }),
+            map: None,
             has_secondary_unique: false,
             create_sql: "CREATE TABLE `t` (\n  `id` int NOT NULL,\n  `v` int DEFAULT NULL,\n  PRIMARY KEY (`id`)\n) ENGINE=InnoDB AUTO_INCREMENT=7"
                 .into(),

@@ -4,9 +4,12 @@ use crate::admin::render::placement;
 use crate::admin::render::status::{put, put_wrapped};
 use crate::admin::views::{PlanResult, PlanView};
 use crate::core::plan::Impact;
+use crate::core::table_plan::{ColumnPlan, TablePlan};
 
 /// Differences shown; the rest is in the JSON.
 const DIFFERENCES_MAX: usize = 20;
+/// Tables shown; the rest is in the JSON.
+const TABLES_MAX: usize = 40;
 /// Digits of the table's digest shown: enough to compare by eye.
 const DIGEST_DIGITS: usize = 12;
 
@@ -33,9 +36,44 @@ pub fn plan(view: &PlanView, width: u16) -> String {
         &format!("job table {digest}; {agree} of {peers} live peers have the same"),
         width,
     );
+    tables(&mut text, view, width);
     text.push('\n');
     text.push_str(&placement(&view.placement, &view.placement_summary, width));
     text
+}
+
+/// The tables of the source with their way, or why they are not known.
+fn tables(text: &mut String, view: &PlanView, width: u16) {
+    for fault in &view.tables_faults {
+        let words = format!("{} {}: {}; {}", fault.code, fault.object, fault.found, fault.fix);
+        put_wrapped(text, "tables", &words, width);
+    }
+    let all = view.tables.as_deref().unwrap_or_default();
+    let mut label = "tables";
+    for table in all.iter().take(TABLES_MAX) {
+        put_wrapped(text, std::mem::take(&mut label), &way(table), width);
+    }
+    let more = all.len().saturating_sub(TABLES_MAX);
+    if more > 0 {
+        put(text, "", &format!("and {more} more"));
+    }
+}
+
+/// `shop.orders -> shop_dr.orders (id, total as amount) where id < 10`.
+fn way(table: &TablePlan) -> String {
+    let mut words = format!("{} -> {}", table.source, table.target);
+    let column = |column: &ColumnPlan| match column.source == column.target {
+        true => column.source.clone(),
+        false => format!("{} as {}", column.source, column.target),
+    };
+    if !table.columns.is_empty() {
+        let columns: Vec<String> = table.columns.iter().map(column).collect();
+        words.push_str(&format!(" ({})", columns.join(", ")));
+    }
+    if let Some(filter) = &table.filter {
+        words.push_str(&format!(" where {filter}"));
+    }
+    words
 }
 
 fn result(view: &PlanView) -> String {
@@ -105,6 +143,22 @@ mod tests {
                 agree: 2,
                 peers: 3,
             },
+            tables: Some(vec![TablePlan {
+                source: "shop.orders".into(),
+                target: "dr.orders".into(),
+                columns: vec![
+                    ColumnPlan {
+                        source: "id".into(),
+                        target: "id".into(),
+                    },
+                    ColumnPlan {
+                        source: "total".into(),
+                        target: "amount".into(),
+                    },
+                ],
+                filter: Some("id < 10".into()),
+            }]),
+            tables_faults: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -117,6 +171,7 @@ mod tests {
             "version 3, which runs, would change in 1 place; `peer submit --update` does it",
             "needs a new copy: tables: added s.t",
             "job table 0123456789ab; 2 of 3 live peers have the same",
+            "tables shop.orders -> dr.orders (id, total as amount) where id < 10",
             "bj-1*",
             "2 eligible, 1 dead; *bj-1 (score 0.500): the best of the 2 that may",
         ] {

@@ -6,6 +6,7 @@ use crate::admin::views::status::PlacementView;
 use crate::core::explanation::Explanation;
 use crate::core::fault::Fault;
 use crate::core::placement_summary::Totals;
+use crate::core::table_plan::{TablePlan, TablesPlan};
 
 /// Answer of `plan`: what `submit --update` of the same text would do, as one peer sees it. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +29,26 @@ pub struct PlanView {
     pub placement_summary: Vec<PlacementSummaryView>,
     /// The job table that was looked at.
     pub table: TableDigestView,
+    /// The tables as the source has them now, each with its way; None: not known.
+    #[serde(default)]
+    pub tables: Option<Vec<TablePlan>>,
+    /// Why they are not known, or why the job would fail with them.
+    #[serde(default)]
+    pub tables_faults: Vec<Fault>,
     /// Why the submit would be refused; empty when it would not.
     pub faults: Vec<Fault>,
+}
+
+impl PlanView {
+    /// The same with what the source has.
+    #[must_use]
+    pub fn with_tables(self, plan: TablesPlan) -> Self {
+        Self {
+            tables: plan.tables,
+            tables_faults: plan.faults,
+            ..self
+        }
+    }
 }
 
 /// What a submit would come to.

@@ -70,6 +70,7 @@ async fn shape(session: &mut Session, name: &TableName) -> Result<TableShape, Er
     Ok(TableShape {
         name: name.clone(),
         columns,
+        map: None,
         has_secondary_unique: indexes.keys().any(|index| Some(index) != used.as_ref()),
         key,
         create_sql,

@@ -11,4 +11,6 @@ pub mod key_oracle;
 pub mod key_range;
 pub mod reader;
 mod rows_event;
+pub mod start_position;
 mod table_map;
+pub mod tables;

@@ -416,6 +416,7 @@ mod tests {
     #[test]
     fn with_a_secondary_unique_key_all_old_rows_go_before_any_new_one_comes() {
         let found = statements(TableShape {
+            map: None,
             has_secondary_unique: true,
             ..shape_with_key()
         });

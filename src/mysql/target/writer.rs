@@ -88,7 +88,8 @@ impl Target {
     }
 
     /// Names a table for the groups that follow. Its definition is only kept in the target by `start`.
-    pub async fn set_shape(&mut self, id: ShapeId, mut shape: TableShape) -> Result<(), Error> {
+    pub async fn set_shape(&mut self, id: ShapeId, shape: TableShape) -> Result<(), Error> {
+        let mut shape = shape.on_target().into_owned();
         shape.has_secondary_unique |= create::has_other_unique(&mut self.control, &shape).await?;
         let at = id.0 as usize;
         if self.tables.len() <= at {
@@ -114,7 +115,7 @@ impl Target {
             } else {
                 Content::Any
             };
-            create::ensure(self.apply.session(), &self.meta, shape, content).await?;
+            create::ensure(self.apply.session(), &self.meta, &shape.on_target(), content).await?;
             self.set_shape(shape_id(at), shape.clone()).await?;
         }
         let copy_rows = copy.iter().map(|plan| {
@@ -153,7 +154,7 @@ impl Target {
     pub async fn apply_chunk(&mut self, chunk: &Chunk) -> Result<Seq, Error> {
         let sql = self.table(chunk.shape)?;
         let statements = sql.insert(chunk.rows.iter(), self.apply.limits())?;
-        let name = self.shape_name(chunk.shape)?;
+        let name = self.source_name(chunk.shape)?;
         let mut next = self.next_progress();
         let (at, row) = find_copy(&mut next.copy, &name)?;
         if chunk.high.is_some() {
@@ -167,13 +168,13 @@ impl Target {
 
     /// Empties a table and its copy row, in one transaction: its copy starts anew.
     pub async fn reset(&mut self, shape: ShapeId) -> Result<Seq, Error> {
-        let name = self.shape_name(shape)?;
+        let (name, written) = (self.source_name(shape)?, self.table(shape)?.name().clone());
         let mut next = self.next_progress();
         let (at, row) = find_copy(&mut next.copy, &name)?;
         (row.cursor, row.rows, row.is_done) = (None, 0, false);
         let inside = [copy_statement(&self.meta, &self.job, at, row)];
         self.apply.begin().await?;
-        if let Err(error) = self.apply.empty(&quote::table(&name)).await {
+        if let Err(error) = self.apply.empty(&quote::table(&written)).await {
             return Err(self.undo(Failure::Other(error), &[]).await);
         }
         let turn = self.turn(&next, 0);
@@ -362,8 +363,10 @@ impl Target {
             .ok_or_else(|| unknown_shape(id))
     }
 
-    fn shape_name(&self, id: ShapeId) -> Result<TableName, Error> {
-        Ok(self.table(id)?.name().clone())
+    /// Copy rows have the name that the table has on the source.
+    fn source_name(&self, id: ShapeId) -> Result<TableName, Error> {
+        let shape = self.progress.shapes.get(id.0 as usize);
+        Ok(shape.ok_or_else(|| unknown_shape(id))?.name.clone())
     }
 }
 

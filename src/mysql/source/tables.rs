@@ -1,0 +1,78 @@
+//! The tables of a job, found on its source: names by `core::table_choice`, definitions by `inspect`, their way by `core::table_map`.
+//!
+//! Used when a job starts (the outcome is kept in the target, so a resumed job goes on with the same tables), by preflight and
+//! by `peer plan`. A table that is made later is not among them.
+
+use crate::core::fault::Faults;
+use crate::core::job_spec::JobSpec;
+use crate::core::shape::{TableName, TableShape};
+use crate::core::table_choice::{Chosen, SYSTEM_SCHEMAS, choose};
+use crate::core::table_map::TableMap;
+use crate::mysql::error::Error;
+use crate::mysql::quote;
+use crate::mysql::session::Session;
+use crate::mysql::source::inspect;
+
+/// The tables a job chooses, by name. Asks the server only for jobs that do not name them all.
+///
+/// # Errors
+/// The query failed; what is wrong with the choice itself is the inner result.
+pub async fn chosen(session: &mut Session, spec: &JobSpec) -> Result<Result<Vec<Chosen>, Faults>, Error> {
+    let is_exact = spec.selection.is_empty() && !spec.tables.is_empty();
+    let found = if is_exact { Vec::new() } else { candidates(session).await? };
+    Ok(choose(&spec.tables, &spec.selection, &found))
+}
+
+/// The definitions of a job's tables, each with its way to the target.
+///
+/// # Errors
+/// As `inspect::shapes`; what is wrong with the choice itself is the inner result, all of it.
+pub async fn mapped(session: &mut Session, spec: &JobSpec) -> Result<Result<Vec<TableShape>, Faults>, Error> {
+    let chosen = match chosen(session, spec).await? {
+        Ok(chosen) => chosen,
+        Err(faults) => return Ok(Err(faults)),
+    };
+    let names: Vec<TableName> = chosen.iter().map(|table| table.name.clone()).collect();
+    let mut shapes = inspect::shapes(session, &names).await?;
+    let mut all = Faults::default();
+    for (shape, chosen) in shapes.iter_mut().zip(&chosen) {
+        match TableMap::of(shape, chosen, &spec.selection.skip) {
+            Ok(map) => shape.map = map.map(Box::new),
+            Err(faults) => all.0.extend(faults),
+        }
+    }
+    Ok(all.or(shapes))
+}
+
+/// The same for a job that starts.
+///
+/// # Errors
+/// As `mapped`; the first fault of the choice as `Unsuitable`.
+pub async fn resolved(session: &mut Session, spec: &JobSpec) -> Result<Vec<TableShape>, Error> {
+    mapped(session, spec).await?.map_err(first)
+}
+
+/// Preflight shows all of them; here they are only met when the source changed since.
+fn first(faults: Faults) -> Error {
+    let fault = faults.0.into_iter().next();
+    let fault = fault.expect("as an error it is never empty");
+    Error::Unsuitable {
+        object: fault.object,
+        found: fault.found,
+        expected: fault.expected,
+        fix: fault.fix,
+    }
+}
+
+/// Every table that may be replicated: not the server's, and none of a schema that holds peer's own tables (PROTOCOLS 3).
+async fn candidates(session: &mut Session) -> Result<Vec<TableName>, Error> {
+    let system: Vec<String> = SYSTEM_SCHEMAS.iter().map(|schema| quote::text(schema)).collect();
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
+         AND TABLE_SCHEMA NOT IN ({}) AND TABLE_SCHEMA NOT IN (SELECT TABLE_SCHEMA FROM information_schema.TABLES \
+         WHERE TABLE_NAME = 'fence' AND TABLE_COMMENT LIKE 'peer-meta v%') ORDER BY TABLE_SCHEMA, TABLE_NAME",
+        system.join(", ")
+    );
+    let rows = session.rows::<(String, String)>(sql).await?;
+    Ok(rows.into_iter().map(|(schema, table)| TableName { schema, table }).collect())
+}
