@@ -344,7 +344,8 @@ impl State {
                     self.release(effects);
                 }
             }
-            _ if self.has_other_owner() && self.is_owner_alive => self.phase = Phase::Idle,
+            // The roster knows of the claim's owner; of one whose claim never arrived it says nothing.
+            _ if self.has_other_owner() && self.is_owner_alive && !self.is_owner_unknown => self.phase = Phase::Idle,
             Phase::Idle => {
                 let jitter_ms = u64::try_from(JITTER.as_millis()).expect("a constant below a second");
                 self.phase = Phase::Waiting {

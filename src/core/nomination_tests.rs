@@ -2,6 +2,8 @@
 
 use super::*;
 
+#[path = "nomination_lost_tests.rs"]
+mod lost;
 #[path = "nomination_policy_tests.rs"]
 mod policy;
 
