@@ -323,6 +323,34 @@ fn a_task_placed_anew_on_both_sides_is_owned_by_the_higher_epoch() {
 }
 
 #[test]
+fn a_claim_written_anew_for_another_text_wins_on_both_sides_and_a_release_still_ends_it() {
+    let (mut a, mut b) = parted();
+    a.own(2);
+    heal(&mut a, &mut b);
+    let old = a.record().claim.clone().unwrap();
+    assert!(
+        !serde_json::to_string(a.record()).unwrap().contains("rewrites"),
+        "stored as before"
+    );
+    let anew = Claim {
+        // Smaller as text than the dot before it.
+        spec: "A:1".parse().unwrap(),
+        rewrites: 1,
+        ..old.clone()
+    };
+    a.record = Some(operations::claim(a.record(), anew.clone()));
+    heal(&mut a, &mut b);
+    assert_eq!((&a.record().claim, &b.record().claim), (&Some(anew.clone()), &Some(anew)));
+    let released = Claim {
+        is_released: true,
+        ..old
+    };
+    b.record = Some(operations::claim(b.record(), released));
+    heal(&mut a, &mut b);
+    assert!(a.record().claim.as_ref().unwrap().is_released);
+}
+
+#[test]
 fn set_makes_the_next_version_and_history_says_who_changed_what() {
     let (mut a, _) = parted();
     a.set(&["link.rate=10 MB/s", "apply.group_transactions=5"]).unwrap();

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use peer::config::job::parse_job;
 use peer::core::change::{BinlogPosition, Change, Item, Row, TxnPart};
 use peer::core::disposition::Disposition;
 use peer::core::gtid_set::{Gtid, GtidSet, SourceId};
 use peer::core::ids::NodeId;
-use peer::core::job_spec::{Compression, LinkSpec};
+use peer::core::job_spec::{Compression, JobSpec, LinkSpec};
 use peer::core::job_state::ErrorReport;
 use peer::core::shape::ShapeId;
 use peer::flow::byte_channel::{ByteReceiver, ByteSender, channel};
@@ -79,9 +80,18 @@ struct Link {
     meter: Arc<SinkMeter>,
     sent: watch::Receiver<SentTotals>,
     durable: watch::Receiver<Durable>,
-    rate: watch::Sender<u64>,
+    live: watch::Sender<Arc<JobSpec>>,
     stages: JoinSet<Result<(), FlowError>>,
     _wire: (Endpoint, Endpoint, Incoming, Incoming),
+}
+
+/// A job with this rate.
+fn job(rate: u64) -> Arc<JobSpec> {
+    let text = "name = \"link\"\n[source]\nhost = \"a\"\nuser = \"u\"\npassword = \"\"\n[sink]\nhost = \"b\"\nuser = \"u\"\n\
+         password = \"\"\n[[tables]]\nschema = \"s\"\ntable = \"t\"\n";
+    let mut spec = parse_job(text).expect("a valid job");
+    spec.link.rate_bytes = rate;
+    Arc::new(spec)
 }
 
 async fn link(options: Options) -> Link {
@@ -95,7 +105,7 @@ async fn link(options: Options) -> Link {
     let (totals, sent) = watch::channel(SentTotals::default());
     let (durable_tx, durable) = watch::channel(Durable::default());
     let (consumed, consumed_rx) = watch::channel(0);
-    let (rate, rate_rx) = watch::channel(options.rate);
+    let (live, live_rx) = watch::channel(job(options.rate));
     let meter = Arc::new(SinkMeter::default());
     let mut stages = JoinSet::new();
     let send = SenderArgs {
@@ -123,7 +133,7 @@ async fn link(options: Options) -> Link {
         meter: Arc::clone(&meter),
         window_bytes: options.window,
         consumed: consumed_rx,
-        rate: rate_rx,
+        live: live_rx,
     };
     stages.spawn(async move { receiver::run(receive).await.map(|never| match never {}) });
     Link {
@@ -133,7 +143,7 @@ async fn link(options: Options) -> Link {
         meter,
         sent,
         durable,
-        rate,
+        live,
         stages,
         _wire: _endpoints,
     }
@@ -338,7 +348,7 @@ async fn the_link_carries_no_more_than_its_rate() {
     assert!(carried <= RATE as f64 * 1.10, "{carried} bytes a second at a rate of {RATE}");
     assert!(carried >= RATE as f64 * 0.85, "{carried} bytes a second at a rate of {RATE}");
 
-    link.rate.send_replace(RATE / 4);
+    link.live.send_replace(job(RATE / 4));
     let settle = Instant::now();
     while settle.elapsed() < Duration::from_millis(500) {
         link.apply().await.expect("more");

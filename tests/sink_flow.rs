@@ -80,6 +80,7 @@ impl Bench {
         };
         let args = SinkArgs {
             job: job.clone(),
+            live: watch::channel(Arc::new(spec(&schema, target_port, limit_group_bytes))).1,
             spec: spec(&schema, target_port, limit_group_bytes),
             owner: NodeId("sink".into()),
             owner_name: "sink".into(),
@@ -100,7 +101,6 @@ impl Bench {
             status: status_tx,
             window_bytes: 1 << 20,
             memory_bytes: 16 << 20,
-            link_rate: watch::channel(0).1,
         };
         let stop = CancellationToken::new();
         let flow = tokio::spawn(sink_flow::run(args.clone(), stop.clone()));

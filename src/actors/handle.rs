@@ -85,7 +85,7 @@ impl PeerHandle {
                 name: name.clone(),
                 change,
                 author,
-                reply: Some(reply),
+                reply,
             },
             Some(CHANGE_TIME_MAX),
         );

@@ -132,7 +132,7 @@ async fn subscribe(mut stream: Stream, doors: &Doors) {
             name: request.job,
             inc: request.inc,
         },
-        rates: rates(&spec, &request.sink, &doors.me),
+        rates: rates(spec.link.rate_bytes, shared_rate(&request.sink, &doors.me)),
         spec,
         progress,
         window_bytes: request.window_bytes,
@@ -150,12 +150,15 @@ async fn subscribe(mut stream: Stream, doors: &Doors) {
     });
 }
 
-/// The job's own rate, then the one that all jobs to the sink's datacenter share.
-fn rates(spec: &JobSpec, sink: &NodeId, me: &Me) -> Vec<RateLimit> {
+/// The one that all jobs to the sink's datacenter share.
+fn shared_rate(sink: &NodeId, me: &Me) -> Option<RateLimit> {
     let roster = me.roster().borrow().clone();
-    let shared = find(&roster, sink).and_then(|member| me.link_rates.to(&member.datacenter));
-    let own = (spec.link.rate_bytes > 0).then(|| RateLimit::new(spec.link.rate_bytes));
-    own.into_iter().chain(shared).collect()
+    find(&roster, sink).and_then(|member| me.link_rates.to(&member.datacenter))
+}
+
+/// The job's own rate, also while it has none: the sink may set one, and it sets the first.
+fn rates(own: u64, shared: Option<RateLimit>) -> Vec<RateLimit> {
+    [RateLimit::new(own)].into_iter().chain(shared).collect()
 }
 
 async fn control(mut stream: Stream, doors: &Doors) {
@@ -222,4 +225,18 @@ fn no_task(job: &str) -> String {
         "ask the job's owner",
     );
     serde_json::to_string(&fault).expect("a fault has only text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_rate_of_a_job_without_one_leaves_the_rate_that_jobs_share() {
+        let shared = RateLimit::new(1000);
+        let rates = rates(0, Some(shared.clone()));
+        // What the sender does when the sink sets the job's rate.
+        rates[0].set_rate(5);
+        assert_eq!((shared.rate(), rates.len()), (1000, 2));
+    }
 }

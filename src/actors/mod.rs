@@ -2,6 +2,7 @@
 
 pub mod cluster_view;
 pub mod drain;
+pub mod errands;
 pub mod flow_guard;
 pub mod handle;
 pub mod incoming;
@@ -16,6 +17,7 @@ pub mod ports;
 pub mod reach;
 pub mod retry_report;
 pub mod sink_task;
+pub mod sink_wires;
 pub mod source_choice;
 pub mod source_task;
 pub mod spread;

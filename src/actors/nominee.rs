@@ -13,13 +13,14 @@ use crate::core::explanation::{Explanation, Explanations};
 use crate::core::ids::{Epoch, JobId, NodeId};
 use crate::core::job_failure::{Cause, Move, RunId, moves_of};
 use crate::core::job_merge::{Effective, RunSpec, effective};
-use crate::core::job_record::{Claim, JobRecord};
+use crate::core::job_record::{Claim, Dot, JobRecord, canonical_json};
 use crate::core::job_spec::{JobSpec, SinkSpec};
 use crate::core::job_state::ErrorReport;
 use crate::core::member::Roster;
-use crate::core::nomination::{Effect, Event, State};
+use crate::core::nomination::{Effect, Event, Phase, State};
 use crate::core::placement::{Circumstances, Task, rank_with};
 use crate::core::placement_summary::Placed;
+use crate::core::plan::fixed_part;
 use crate::core::stable_hash::hash64;
 use crate::gossip::keys::Leaving;
 use crate::gossip::view::PeerFacts;
@@ -32,6 +33,8 @@ pub struct Nominee {
     record: Option<Arc<JobRecord>>,
     run: Option<RunSpec>,
     spec: Option<JobSpec>,
+    /// The text that the sink here was started with or told of last.
+    runs_with: Option<Dot>,
     /// Something of the record was not told yet.
     is_changed: bool,
     /// The roster and claim owner nomination was told of last.
@@ -55,6 +58,7 @@ impl Nominee {
             record: None,
             run: None,
             spec: None,
+            runs_with: None,
             is_changed: false,
             told: None,
             reason: String::new(),
@@ -177,8 +181,23 @@ impl Nominee {
     /// Changes whenever the sink must start anew.
     fn revision(&self, id: &JobId) -> u64 {
         let restart = self.record.as_ref().map_or(0, |record| record.restart);
-        let dot = self.run.as_ref().map(|run| run.dot.to_string()).unwrap_or_default();
-        hash64(&[id.to_string().as_bytes(), dot.as_bytes(), &restart.to_be_bytes()])
+        let fixed = self.run.as_ref().map(|run| canonical_json(&fixed_part(&run.spec)));
+        let fixed = fixed.unwrap_or_default();
+        hash64(&[id.to_string().as_bytes(), fixed.as_bytes(), &restart.to_be_bytes()])
+    }
+
+    /// The text that the running sink has not heard of yet; None: it has the newest, or ends and starts with that.
+    pub fn live_change(&mut self) -> Option<(JobSpec, Dot)> {
+        if !matches!(self.state.phase(), Phase::Running { .. }) {
+            return None;
+        }
+        let dot = &self.run.as_ref()?.dot;
+        if self.runs_with.as_ref() == Some(dot) {
+            return None;
+        }
+        let spec = self.spec.clone()?;
+        self.runs_with = Some(dot.clone());
+        Some((spec, dot.clone()))
     }
 
     /// One step of nomination.
@@ -238,8 +257,9 @@ impl Nominee {
 
     /// What `tasks` needs to start the sink; None when the job is not readable.
     #[must_use]
-    pub fn start(&self, id: &JobId, above: Epoch) -> Option<StartSink> {
+    pub fn start(&mut self, id: &JobId, above: Epoch) -> Option<StartSink> {
         let (record, run) = (self.record.as_ref()?, self.run.as_ref()?);
+        self.runs_with = Some(run.dot.clone());
         Some(StartSink {
             job: id.clone(),
             spec: self.spec.clone()?,
@@ -372,6 +392,80 @@ mod tests {
             operations::edit(&record, spec("beijing"), None, &mut actor(2)).expect("is accepted"),
         ));
         assert_eq!(ranks(&nominee.news(&id, &view)), [Some(0)]);
+    }
+
+    fn at_rate(site: &str, rate: u64) -> serde_json::Value {
+        let mut spec = spec(site);
+        spec["link"]["rate_bytes"] = json!(rate);
+        spec
+    }
+
+    fn edited(record: &JobRecord, spec: serde_json::Value, next: u64) -> Arc<JobRecord> {
+        changed(operations::edit(record, spec, None, &mut actor(next)).expect("is accepted"))
+    }
+
+    #[test]
+    fn a_live_change_is_told_once_to_the_running_sink_and_any_other_ends_it() {
+        let (mut nominee, view) = (Nominee::new(node("me")), view());
+        let feed = |nominee: &mut Nominee, record: &Arc<JobRecord>, at: u64| -> Vec<Effect> {
+            let id = JobId {
+                name: record.name.clone(),
+                inc: record.inc,
+            };
+            nominee.update(record);
+            let mut events = nominee.news(&id, &view);
+            events.push(Event::Tick);
+            let effects = events
+                .into_iter()
+                .flat_map(|event| nominee.step(event, Duration::from_secs(at), 0));
+            let effects: Vec<Effect> = effects.collect();
+            if effects.iter().any(|effect| matches!(effect, Effect::StartSink { .. })) {
+                nominee.start(&id, Epoch(0)).expect("a readable job");
+            }
+            effects
+        };
+        let first = submitted("beijing");
+        let started = feed(&mut nominee, &first, 1);
+        assert!(matches!(started.as_slice(), [Effect::StartSink { .. }]), "{started:?}");
+        assert_eq!(nominee.live_change(), None, "it was started with that");
+
+        let second = edited(&first, at_rate("beijing", 7), 2);
+        assert_eq!(feed(&mut nominee, &second, 2), []);
+        let (spec, dot) = nominee.live_change().expect("a new text");
+        assert_eq!((spec.link.rate_bytes, dot.counter), (7, 2));
+        assert_eq!(nominee.live_change(), None, "once");
+
+        let mut third = at_rate("beijing", 7);
+        third["link"]["batch_bytes"] = json!(2);
+        let third = edited(&second, third, 3);
+        assert_eq!(feed(&mut nominee, &third, 3), [Effect::StopSink]);
+        assert_eq!(nominee.live_change(), None, "it starts again with that");
+    }
+
+    #[test]
+    fn an_edit_of_the_constraints_ends_the_sink_only_where_it_may_no_longer_run() {
+        let (mut nominee, view) = (Nominee::new(node("me")), view());
+        let first = submitted("beijing");
+        let id = JobId {
+            name: first.name.clone(),
+            inc: first.inc,
+        };
+        let feed = |nominee: &mut Nominee, record: &Arc<JobRecord>| -> Vec<Effect> {
+            nominee.update(record);
+            let events = nominee.news(&id, &view);
+            let effects = events
+                .into_iter()
+                .flat_map(|event| nominee.step(event, Duration::from_secs(1), 0));
+            effects.collect()
+        };
+        feed(&mut nominee, &first);
+        let mut still = spec("beijing");
+        still["datacenters"] = json!(["bei*"]);
+        let second = edited(&first, still, 2);
+        assert_eq!(feed(&mut nominee, &second), []);
+        assert!(nominee.live_change().is_some());
+        let effects = feed(&mut nominee, &edited(&second, spec("shanghai"), 3));
+        assert!(effects.contains(&Effect::StopSink), "{effects:?}");
     }
 
     #[test]

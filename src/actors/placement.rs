@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::actors::cluster_view::ClusterView;
+use crate::actors::errands::Errand;
 use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
 use crate::actors::nominee::Nominee;
 use crate::actors::owner_search::{self, Search};
 use crate::actors::ports::Ports;
 use crate::actors::retry_report::RetryReport;
-use crate::actors::table_keeper::Change;
 use crate::actors::table_view::TableView;
 use crate::actors::tasks_msg::TasksMsg;
 use crate::core::disposition::Disposition;
@@ -148,6 +148,7 @@ impl PlacementState {
             for event in events {
                 self.step(&id, event, myself);
             }
+            self.tell_live_change(&id);
             self.drop_when_over(&id);
         }
     }
@@ -174,6 +175,16 @@ impl PlacementState {
             }
         }
         ids
+    }
+
+    fn tell_live_change(&mut self, id: &JobId) {
+        if let Some((spec, dot)) = self.nominees.get_mut(id).and_then(Nominee::live_change) {
+            self.tell_tasks(TasksMsg::ChangeSink {
+                job: id.clone(),
+                spec: Box::new(spec),
+                dot,
+            });
+        }
     }
 
     /// Ends a purged job: the peer that owned it last also cleans its target.
@@ -223,12 +234,17 @@ impl PlacementState {
             Effect::PublishReason(text) => nominee.tell(text),
             Effect::CountMove(text) => {
                 let made = nominee.counted_move(self.args.ports.clock.wall_ms(), &text);
-                self.change(id, made.map(|made| Change::Moved(Box::new(made))));
+                self.note(id, made.map(|made| Errand::Moved(Box::new(made))));
             }
             Effect::MarkFailed(text) => {
                 info!(job = %id, reason = %text, "job failed and waits for a person");
-                let cause = nominee.cause().map(Box::new);
-                self.change(id, cause.map(|cause| Change::Fail(text, cause)));
+                let failed = nominee.cause().map(|cause| Errand::Failed {
+                    reason: text,
+                    cause: Box::new(cause),
+                    author: self.args.me.name.clone(),
+                    at: self.args.ports.clock.wall_text(),
+                });
+                self.note(id, failed);
             }
             Effect::SeekOwner(owner) => {
                 let search = Search {
@@ -259,14 +275,12 @@ impl PlacementState {
         self.drop_when_over(id);
     }
 
-    fn change(&self, id: &JobId, change: Option<Change>) {
+    fn note(&self, id: &JobId, errand: Option<Errand>) {
         // Without a run there is nothing to write down: the job was held or purged meanwhile.
-        let Some(change) = change else { return };
-        let msg = JobTableMsg::Change {
+        let Some(errand) = errand else { return };
+        let msg = JobTableMsg::Note {
             name: id.name.clone(),
-            change,
-            author: self.me().name.clone(),
-            reply: None,
+            errand,
         };
         // A dead job table ends the peer.
         let _ = self.args.job_table.cast(msg);

@@ -1,17 +1,20 @@
 //! The one thread that changes the job table: law from `core`, disk from `store`, result through a watch.
 //!
 //! Fed by the `job_table` actor through a bounded queue, because a durable write takes milliseconds and no handler may.
-//! A change is answered and shown only after it is on disk; what waits together is written together. Draws no random number: a new life comes with the request.
+//! A change is answered and shown only after it is on disk; what waits together is written together. Draws no random number: a
+//! new life comes with the request.
 
 use std::collections::BTreeSet;
 use std::iter;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use ractor::RpcReplyPort;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
+use crate::actors::errands::{Errand, Errands};
 use crate::actors::spread::News;
 use crate::actors::table_view::TableView;
 use crate::core::ids::{JobName, Life, NodeId};
@@ -22,6 +25,9 @@ use crate::core::job_record::{Claim, HoldKind, JobRecord};
 use crate::core::setting::Setting;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
+
+/// How often what the disk did not take is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What a person or this peer asks of one job.
 #[derive(Clone, Debug)]
@@ -87,7 +93,7 @@ pub enum Order {
         /// Wall clock for people, RFC 3339 UTC.
         at: String,
         /// Gets the answer.
-        reply: Option<RpcReplyPort<Changed>>,
+        reply: RpcReplyPort<Changed>,
     },
     /// Records of another peer.
     Merge {
@@ -96,6 +102,8 @@ pub enum Order {
         /// Gets how many were news.
         reply: RpcReplyPort<usize>,
     },
+    /// There are errands.
+    Look,
 }
 
 /// Orders that one write of the disk makes durable. Trades the first one's wait (each costs about a millisecond of work) for
@@ -112,6 +120,8 @@ pub struct Keeper {
     pub view: watch::Sender<Arc<TableView>>,
     /// Names changed here that nobody waits for, to be pushed to others; when full, anti-entropy carries them.
     pub news: mpsc::Sender<News>,
+    /// What this peer itself writes; done before any order.
+    pub errands: Errands,
 }
 
 /// Orders that become durable together, or none of them.
@@ -124,7 +134,7 @@ struct Batch {
 
 /// What one order gets once its batch is on disk.
 enum Answer {
-    Change(Option<RpcReplyPort<Changed>>, Changed),
+    Change(RpcReplyPort<Changed>, Changed),
     Merge(RpcReplyPort<usize>, usize),
 }
 
@@ -132,9 +142,8 @@ impl Answer {
     // Callers that stopped waiting are no error: the change is durable and shown.
     fn send(self, written: &Result<(), StoreError>) {
         match (self, written) {
-            (Self::Change(Some(reply), changed), Ok(())) => drop(reply.send(changed)),
-            (Self::Change(Some(reply), _), Err(error)) => drop(reply.send(Err(error.clone().into()))),
-            (Self::Change(None, _), _) => {}
+            (Self::Change(reply, changed), Ok(())) => drop(reply.send(changed)),
+            (Self::Change(reply, _), Err(error)) => drop(reply.send(Err(error.clone().into()))),
             (Self::Merge(reply, count), Ok(())) => drop(reply.send(count)),
             (Self::Merge(reply, _), Err(_)) => drop(reply.send(0)),
         }
@@ -144,7 +153,7 @@ impl Answer {
 impl Keeper {
     /// Works until the queue closes.
     pub fn run(self, orders: &Receiver<Order>) {
-        while let Ok(first) = orders.recv() {
+        while let Some(first) = self.next(orders) {
             let more = orders.try_iter().take(ORDERS_AT_ONCE - 1);
             self.work_off(iter::once(first).chain(more));
         }
@@ -156,13 +165,19 @@ impl Keeper {
             changed: BTreeSet::new(),
             news: Vec::new(),
         };
-        let answers: Vec<Answer> = orders.map(|order| self.take(order, &mut batch)).collect();
+        let errands = self.errands.take();
+        let refused = self.do_errands(&errands, &mut batch);
+        let answers: Vec<Answer> = orders.filter_map(|order| self.take(order, &mut batch)).collect();
         let written = self.write(&batch);
         match &written {
             Ok(()) if !batch.changed.is_empty() => drop(self.view.send_replace(batch.view)),
             Ok(()) => {}
             Err(error) => error!(rows = batch.changed.len(), %error, "job table was not written"),
         }
+        let again = if written.is_ok() { refused } else { errands };
+        again
+            .into_iter()
+            .for_each(|(name, errand)| self.errands.put_back(name, errand));
         for answer in answers {
             answer.send(&written);
         }
@@ -171,6 +186,44 @@ impl Keeper {
                 info!("push queue was full, the change spreads by exchange");
             }
         }
+    }
+
+    /// The next order; while errands wait for the disk, also every `RETRY`. None: the queue is closed.
+    fn next(&self, orders: &Receiver<Order>) -> Option<Order> {
+        if self.errands.is_empty() {
+            return orders.recv().ok();
+        }
+        match orders.recv_timeout(RETRY) {
+            Err(RecvTimeoutError::Timeout) => Some(Order::Look),
+            order => order.ok(),
+        }
+    }
+
+    /// Puts into the batch what nobody waits for; returns what the disk did not even take a number for.
+    fn do_errands(&self, errands: &[(JobName, Errand)], batch: &mut Batch) -> Vec<(JobName, Errand)> {
+        let mut refused = Vec::new();
+        for (name, errand) in errands {
+            let (change, author, at) = match errand.clone() {
+                Errand::Claim(claim) => (Change::Claim(claim), String::new(), String::new()),
+                Errand::Moved(made) => (Change::Moved(made), String::new(), String::new()),
+                Errand::Failed {
+                    reason,
+                    cause,
+                    author,
+                    at,
+                } => (Change::Fail(reason, cause), author, at),
+            };
+            match self.change(name, change, author, at, batch) {
+                Ok((_, is_changed)) if is_changed => batch.news.push(News {
+                    name: name.clone(),
+                    reply: None,
+                }),
+                Err(ChangeError::Store(_)) => refused.push((name.clone(), errand.clone())),
+                // Nothing new, or the job is gone.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        refused
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -182,7 +235,7 @@ impl Keeper {
         self.store.put_jobs(&rows)
     }
 
-    fn take(&self, order: Order, batch: &mut Batch) -> Answer {
+    fn take(&self, order: Order, batch: &mut Batch) -> Option<Answer> {
         match order {
             Order::Change {
                 name,
@@ -192,12 +245,10 @@ impl Keeper {
                 reply,
             } => {
                 let changed = self.change(&name, change, author, at, batch);
-                if reply.is_none() && matches!(changed, Ok((_, true))) {
-                    batch.news.push(News { name, reply: None });
-                }
-                Answer::Change(reply, changed)
+                Some(Answer::Change(reply, changed))
             }
-            Order::Merge { records, reply } => Answer::Merge(reply, batch.merge(records)),
+            Order::Merge { records, reply } => Some(Answer::Merge(reply, batch.merge(records))),
+            Order::Look => None,
         }
     }
 

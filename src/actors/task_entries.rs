@@ -1,6 +1,7 @@
 //! What `tasks` keeps of each task it runs, and of the sinks that ran here before.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use ractor::ActorRef;
 use tokio::sync::watch;
@@ -9,7 +10,8 @@ use crate::actors::sink_task::SinkTaskMsg;
 use crate::actors::source_task::SourceTaskMsg;
 use crate::actors::task_report::{ERRORS_MAX, TaskBrief, TaskReport};
 use crate::actors::tasks_msg::{StartSink, SubscriptionId};
-use crate::core::job_record::Claim;
+use crate::core::job_record::{Claim, Dot};
+use crate::core::job_spec::JobSpec;
 use crate::core::job_state::{ErrorReport, SinkStatus};
 use crate::flow::status::SourceStatus;
 
@@ -21,6 +23,8 @@ pub struct Sink {
     pub actor: Option<ActorRef<SinkTaskMsg>>,
     /// The flow's view.
     pub status: watch::Receiver<SinkStatus>,
+    /// The job's text, for the flow.
+    pub live: watch::Sender<Arc<JobSpec>>,
     /// The claim in force; None before the fence was won and after it was given up.
     pub claim: Option<Claim>,
     /// At most `ERRORS_MAX`, newest last.
@@ -38,6 +42,20 @@ impl Sink {
             self.errors.pop_front();
         }
         self.errors.push_back(report);
+    }
+
+    /// Takes up another text while it runs; returns the claim to publish. None: it does not run, has that text already, or has
+    /// no claim yet, and the first one will name it.
+    pub fn change(&mut self, spec: JobSpec, dot: Dot) -> Option<Claim> {
+        if self.actor.is_none() || self.start.dot == dot {
+            return None;
+        }
+        self.live.send_replace(Arc::new(spec.clone()));
+        (self.start.spec, self.start.dot) = (spec, dot.clone());
+        let claim = self.claim.as_mut()?;
+        claim.spec = dot;
+        claim.rewrites += 1;
+        Some(claim.clone())
     }
 
     /// What gossip shall be told now: None when it knows, empty when nothing runs any more.

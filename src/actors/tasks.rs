@@ -8,27 +8,27 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::actors::errands::Errand;
 use crate::actors::job_table::JobTableMsg;
 use crate::actors::me::Me;
 use crate::actors::placement::PlacementMsg;
 use crate::actors::sink_task::{SinkTask, SinkTaskArgs, SinkTaskMsg};
-use crate::actors::source_choice::{source_chooser, source_leaver};
+use crate::actors::sink_wires::SinkWires;
 use crate::actors::source_task::{SourceTask, SourceTaskArgs, SourceTaskMsg};
-use crate::actors::table_keeper::Change;
 use crate::actors::target_cleaning::clean_target;
 use crate::actors::task_entries::{Sink, Source, report};
 use crate::actors::tasks_msg::{StartSink, SubscriptionId, TasksMsg};
 use crate::core::disposition::Disposition;
 use crate::core::ids::{JobId, JobName};
-use crate::core::job_record::Claim;
-use crate::core::job_state::SinkStatus;
+use crate::core::job_record::{Claim, Dot};
+use crate::core::job_spec::JobSpec;
 use crate::core::member::{TaskCounts, name_of};
 use crate::flow::error::FlowError;
-use crate::flow::sink_flow::{SinkArgs, SinkEvent};
+use crate::flow::sink_flow::SinkEvent;
 use crate::flow::source_flow::SourceArgs;
 use crate::flow::status::SourceStatus;
 use crate::gossip::keys::{Fact, Leaving, TaskFact, TaskKind};
@@ -36,9 +36,6 @@ use crate::telemetry::metrics::TASK_RESTARTS;
 
 /// How often gossip hears of the tasks. Trades freshness of `peer jobs` on other peers against gossip bytes.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Events of a sink flow that were not handled yet: it makes a handful per start.
-const SINK_EVENTS_MAX: usize = 16;
 
 /// What it is started with.
 pub struct TasksArgs {
@@ -78,28 +75,7 @@ impl TasksState {
             });
             return Ok(());
         }
-        let (status_in, status) = watch::channel(SinkStatus::default());
-        let (events_in, events) = mpsc::channel(SINK_EVENTS_MAX);
-        let (_, link_rate) = watch::channel(start.spec.link.rate_bytes);
-        let choose_source = source_chooser(start.spec.clone(), self.me.roster());
-        let flow = SinkArgs {
-            job: start.job.clone(),
-            spec: start.spec.clone(),
-            owner: self.me.node.clone(),
-            owner_name: self.me.name.clone(),
-            boot: self.me.boot,
-            cluster_id: self.me.cluster_id.clone(),
-            life: start.life.clone(),
-            epoch_seen: start.epoch_seen,
-            endpoint: self.me.endpoint.clone(),
-            leave_source: source_leaver(choose_source.clone(), self.me.roster()),
-            choose_source,
-            events: events_in,
-            status: status_in,
-            window_bytes: self.me.window_bytes(),
-            memory_bytes: self.me.window_bytes() * 2,
-            link_rate,
-        };
+        let (flow, SinkWires { status, events, live }) = start.wired(&self.me);
         info!(job = %start.job, "sink task started");
         let args = SinkTaskArgs {
             job: start.job.clone(),
@@ -118,6 +94,7 @@ impl TasksState {
             start,
             actor: Some(actor),
             status,
+            live,
             claim: None,
             errors,
             starts: starts + 1,
@@ -125,6 +102,15 @@ impl TasksState {
         };
         self.sinks.insert(name, sink);
         Ok(())
+    }
+
+    /// A running sink takes up what changed of its job: its claim names the new text from now on.
+    fn change_sink(&mut self, job: &JobId, spec: JobSpec, dot: Dot) {
+        let sink = self.sinks.get_mut(&job.name).filter(|sink| sink.start.job == *job);
+        if let Some(claim) = sink.and_then(|sink| sink.change(spec, dot)) {
+            info!(job = %job, epoch = claim.epoch.0, "sink task took up a new version");
+            self.claim(&job.name, claim);
+        }
     }
 
     fn stop_sink(&mut self, job: &JobName, reason: &str) {
@@ -254,19 +240,16 @@ impl TasksState {
     }
 
     fn claim(&self, job: &JobName, claim: Claim) {
-        let change = Change::Claim(Box::new(Claim {
+        let claim = Claim {
             at: self.me.clock.wall_text(),
             ..claim
-        }));
-        let msg = JobTableMsg::Change {
-            name: job.clone(),
-            change,
-            author: self.me.name.clone(),
-            reply: None,
         };
-        if let Err(error) = self.job_table.cast(msg) {
-            warn!(job = %job, %error, "claim was not recorded");
-        }
+        let errand = Errand::Claim(Box::new(claim));
+        // A dead job table ends the peer.
+        let _ = self.job_table.cast(JobTableMsg::Note {
+            name: job.clone(),
+            errand,
+        });
     }
 
     fn tell_placement(&self, msg: PlacementMsg) {
@@ -363,6 +346,7 @@ impl Actor for Tasks {
         match msg {
             TasksMsg::Placement(placement) => state.placement = Some(placement),
             TasksMsg::StartSink(start) => state.start_sink(*start, &myself).await?,
+            TasksMsg::ChangeSink { job, spec, dot } => state.change_sink(&job, *spec, dot),
             TasksMsg::StopSink { job, reason } => state.stop_sink(&job, &reason),
             TasksMsg::ReleaseClaim { job, claim } => state.release_claim(&job, claim.map(|claim| *claim)),
             TasksMsg::CleanTarget { job, sink } => {

@@ -69,6 +69,15 @@ pub enum TasksMsg {
     Placement(ActorRef<PlacementMsg>),
     /// From `placement`: own this job.
     StartSink(Box<StartSink>),
+    /// From `placement`: the job it owns has another text, of which a running task takes up every difference.
+    ChangeSink {
+        /// The job.
+        job: JobId,
+        /// The new text.
+        spec: Box<JobSpec>,
+        /// Which version of it that is.
+        dot: Dot,
+    },
     /// From `placement`: stop owning it, in good order.
     StopSink {
         /// The job.

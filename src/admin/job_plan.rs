@@ -3,6 +3,8 @@
 //! Fed by `live`; the classes come from `core::plan`, the choice from `core::placement_summary`. Changes nothing and asks
 //! no other peer, so it is what one peer sees; the tables, which a peer near the source tells, are added by `live`.
 
+use serde_json::Value;
+
 use crate::actors::cluster_view::ClusterView;
 use crate::admin::job_lines::Seen;
 use crate::admin::job_status::{placement_rows, placement_summary};
@@ -19,10 +21,9 @@ use crate::core::plan::{Difference, Standing, differences};
 pub fn plan_view(spec: &JobSpec, old: Option<&JobRecord>, view: &ClusterView, root: &str, as_seen_by: &str) -> PlanView {
     let seen = old.map(|record| Seen::new(record, view));
     let standing = seen.as_ref().map_or(Standing::Fresh, standing);
-    let entry = old.and_then(JobRecord::newest_spec).map(|(_, entry)| entry);
     let json = serde_json::to_value(spec).expect("a spec has only text keys");
-    let found = entry.map_or_else(Vec::new, |entry| differences(&entry.spec, &json, standing));
-    let faults: Vec<Fault> = old.and_then(|old| other_source(old, spec)).into_iter().collect();
+    let found = old.map_or_else(Vec::new, |old| update_of(old, &json, standing));
+    let faults = refusals(&spec.name.0, &found);
     let claim = seen.as_ref().and_then(|seen| seen.claim);
     let (owner, source) = (claim.map(|claim| &claim.owner), claim.and_then(|claim| claim.source.as_ref()));
     let placed = Placed::of(spec, &view.roster, owner, source);
@@ -55,6 +56,24 @@ fn standing(seen: &Seen<'_>) -> Standing {
     }
 }
 
+/// What keeps an update with these differences from being taken, one fault for each; empty: it is taken.
+fn refusals(job: &str, differences: &[Difference]) -> Vec<Fault> {
+    let costly = differences.iter().filter(|found| found.impact.is_refused());
+    let fault = |found: &Difference| {
+        let new_job = format!("`peer purge {job}`, then submit it again, or give it another name");
+        let (code, expected, fix) = match found.path.as_str() {
+            "source.endpoint.host" | "source.endpoint.port" => ("PEER1705", "the source whose rows it has applied", new_job),
+            "sink.endpoint.host" | "sink.endpoint.port" => {
+                let fix = format!("`peer stop {job}`, then submit the update, then `peer resume {job}`");
+                ("PEER1711", "a job that does not run", fix)
+            }
+            _ => ("PEER1711", "what its progress in the target was made with", new_job),
+        };
+        Fault::new(code, format!("job {job}"), found.text.clone(), expected, fix)
+    };
+    costly.map(fault).collect()
+}
+
 fn difference(found: Difference) -> DifferenceView {
     DifferenceView {
         path: found.path,
@@ -77,22 +96,16 @@ fn digest(view: &ClusterView, root: &str) -> TableDigestView {
     }
 }
 
-/// A change of source identity would make the progress in the target a lie (DESIGN 1.1).
+/// What keeps `old` from getting the text `new`, as far as this peer sees; empty: nothing.
 #[must_use]
-pub fn other_source(old: &JobRecord, new: &JobSpec) -> Option<Fault> {
-    let (_, entry) = old.newest_spec()?;
-    let running = serde_json::from_value::<JobSpec>(entry.spec.clone()).ok()?;
-    let identity = |spec: &JobSpec| format!("{}:{}", spec.source.endpoint.host, spec.source.endpoint.port);
-    if old.claim.is_none() || identity(&running) == identity(new) {
-        return None;
-    }
-    Some(Fault::new(
-        "PEER1705",
-        format!("job {}", new.name),
-        format!("source {}", identity(new)),
-        format!("source {}: rows of it may have been applied", identity(&running)),
-        format!("peer purge {} first, or give the job another name", new.name),
-    ))
+pub fn update_faults(old: &JobRecord, new: &Value, view: &ClusterView) -> Vec<Fault> {
+    let standing = standing(&Seen::new(old, view));
+    refusals(&old.name.0, &update_of(old, new, standing))
+}
+
+fn update_of(old: &JobRecord, new: &Value, standing: Standing) -> Vec<Difference> {
+    let entry = old.newest_spec().map(|(_, entry)| entry);
+    entry.map_or_else(Vec::new, |entry| differences(&entry.spec, new, standing))
 }
 
 #[cfg(test)]
@@ -201,7 +214,7 @@ mod tests {
         assert_eq!(plan.differences.len(), 1);
         assert_eq!(
             (plan.differences[0].path.as_str(), plan.differences[0].impact.as_str()),
-            ("link.rate_bytes", "restart")
+            ("link.rate_bytes", "live")
         );
         let sink = plan
             .placement_summary
@@ -209,6 +222,53 @@ mod tests {
             .find(|task| task.task == "sink")
             .expect("the sink");
         assert_eq!(sink.running.as_deref(), Some("bj-2"));
+    }
+
+    #[test]
+    fn a_plan_and_a_submit_refuse_the_same() {
+        let old = claimed(&submitted(&spec("a", "0")), "bj-2");
+        let mut other_tables = spec("a", "0");
+        other_tables.tables[0].table = "u".into();
+        let mut other_target = spec("a", "0");
+        other_target.sink.endpoint.port = 1;
+        let cases = [
+            (spec("a", "3 MB/s"), None),
+            (spec("c", "0"), Some("PEER1705")),
+            (other_tables, Some("PEER1711")),
+            (other_target, Some("PEER1711")),
+        ];
+        for (spec, code) in cases {
+            let plan = plan(&spec, Some(&old));
+            let json = serde_json::to_value(&spec).expect("json");
+            assert_eq!(plan.faults, update_faults(&old, &json, &view()));
+            assert_eq!(plan.faults.first().map(|fault| fault.code.as_str()), code);
+            assert_eq!(plan.result == PlanResult::Refused, code.is_some());
+        }
+    }
+
+    #[test]
+    fn each_refused_field_is_told_with_what_to_do() {
+        let spec = serde_json::to_value(spec("a", "0")).expect("json");
+        let faults = |new: &Value, standing| refusals("orders", &differences(&spec, new, standing));
+        let mut new = spec.clone();
+        new["tables"] = serde_json::json!([{"schema": "s", "table": "u"}]);
+        new["source"]["start"] = "now".into();
+        new["link"]["batch_bytes"] = 9.into();
+        for standing in [Standing::Running, Standing::Idle] {
+            let told = faults(&new, standing);
+            let codes: Vec<&str> = told.iter().map(|fault| fault.code.as_str()).collect();
+            assert_eq!(codes, ["PEER1711", "PEER1711"]);
+            assert!(
+                told[1].found.contains("added s.u") && told[1].fix.contains("peer purge orders"),
+                "{}",
+                told[1]
+            );
+        }
+        assert!(faults(&new, Standing::Fresh).is_empty());
+        let mut moved = spec.clone();
+        moved["sink"]["endpoint"]["host"] = "c".into();
+        assert!(faults(&moved, Standing::Running)[0].fix.contains("peer stop orders"));
+        assert!(faults(&moved, Standing::Idle).is_empty());
     }
 
     #[test]

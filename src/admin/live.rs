@@ -13,7 +13,7 @@ use crate::actors::task_report::TaskReport;
 use crate::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
 use crate::admin::job_history::job_history;
 use crate::admin::job_lines::{Seen, job_line};
-use crate::admin::job_plan::{other_source, plan_view};
+use crate::admin::job_plan::{plan_view, update_faults};
 use crate::admin::job_status::status_view;
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::{
@@ -22,7 +22,7 @@ use crate::admin::views::{
 };
 use crate::config::job::parse_job;
 use crate::config::job_set::parse_settings;
-use crate::core::fault::Fault;
+use crate::core::fault::{Fault, Faults};
 use crate::core::ids::JobName;
 use crate::core::job_operations::OperationError;
 use crate::core::job_record::{HoldKind as RecordHold, JobRecord};
@@ -85,9 +85,8 @@ impl Live {
         };
         let known = self.handle.table().get(&spec.name).cloned();
         let old = known.clone().filter(|record| record.is_alive());
-        let refused = old.as_deref().filter(|_| request.update);
-        if let Some(fault) = refused.and_then(|old| other_source(old, &spec)) {
-            return Err(exists(fault));
+        if let Some(old) = old.as_deref().filter(|_| request.update) {
+            self.check_update(old, &json)?;
         }
         // Before the job is taken: whoever starts it must find the progress adopted.
         let adopted_epoch = match request.adopt && will_be_taken(old.as_deref(), &json, &request) {
@@ -142,13 +141,19 @@ impl Live {
 
     async fn revert_job(&self, name: &str, version: u64) -> Result<SubmitView, Refusal> {
         let old = self.record(name)?;
-        let wanted = spec_of(&old, version).ok().cloned();
-        if let Some(Ok(spec)) = wanted.map(serde_json::from_value::<JobSpec>)
-            && let Some(fault) = other_source(&old, &spec)
-        {
-            return Err(exists(fault));
+        if let Ok(wanted) = spec_of(&old, version) {
+            self.check_update(&old, wanted)?;
         }
         self.next_version(name, Change::Revert(version)).await
+    }
+
+    /// Refuses a text that does not fit what the job has in its target.
+    fn check_update(&self, old: &JobRecord, new: &serde_json::Value) -> Result<(), Refusal> {
+        let faults = update_faults(old, new, &self.handle.view());
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(exists(Faults(faults)))
     }
 }
 
@@ -308,8 +313,8 @@ fn exists_or(spec: &JobSpec, old: Option<&JobRecord>, error: ChangeError) -> Ref
     ))
 }
 
-fn exists(fault: Fault) -> Refusal {
-    Refusal::new(RefusalKind::Exists, fault)
+fn exists(faults: impl Into<Faults>) -> Refusal {
+    Refusal::new(RefusalKind::Exists, faults)
 }
 
 pub(super) fn refusal(name: &str, error: ChangeError) -> Refusal {

@@ -123,6 +123,11 @@ impl Grouper {
         self.tables.set(id, shape);
     }
 
+    /// Limits from now on, for what is collected already too.
+    pub fn set_limits(&mut self, limits: GroupLimits) {
+        self.limits = limits;
+    }
+
     /// The tables named so far.
     #[must_use]
     pub fn tables(&self) -> &Tables {

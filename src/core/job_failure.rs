@@ -12,6 +12,7 @@ use crate::core::ids::{Incarnation, NodeId};
 use crate::core::job_merge::in_force;
 use crate::core::job_record::{Extra, JobRecord, canonical_json};
 use crate::core::job_state::ErrorReport;
+use crate::core::plan::fixed_part;
 use crate::core::stable_hash::hash64;
 
 /// Moves kept per job, newest first: about 400 bytes each. `config` allows half as many.
@@ -57,7 +58,7 @@ impl RunId {
         Some(Self {
             inc: record.inc,
             restart: record.restart,
-            work: format!("{:016x}", hash64(&[canonical_json(&entry.spec).as_bytes()])),
+            work: format!("{:016x}", hash64(&[canonical_json(&fixed_part(&entry.spec)).as_bytes()])),
         })
     }
 }

@@ -269,7 +269,7 @@ pub(crate) fn merge_past(a: &[PastSpec], b: &[PastSpec]) -> Vec<PastSpec> {
     all.into_iter().take(PAST_MAX).map(|(_, past)| past.clone()).collect()
 }
 
-/// The claim of the newer epoch; within one epoch the release, then the newer source task.
+/// The claim of the newer epoch; within one epoch the release, then the newer source task, then the last one written.
 fn newer_claim<'a>(a: Option<&'a Claim>, b: Option<&'a Claim>) -> Option<&'a Claim> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if claim_order(a, b) == Ordering::Less { b } else { a }),
@@ -280,7 +280,7 @@ fn newer_claim<'a>(a: Option<&'a Claim>, b: Option<&'a Claim>) -> Option<&'a Cla
 /// Orders claims: larger is newer. Total, so that all peers choose the same.
 #[must_use]
 pub fn claim_order(a: &Claim, b: &Claim) -> Ordering {
-    let key = |c: &Claim| (c.inc, c.epoch, c.is_released, c.src_epoch, c.boot);
+    let key = |c: &Claim| (c.inc, c.epoch, c.is_released, c.src_epoch, c.rewrites, c.boot);
     key(a)
         .cmp(&key(b))
         .then_with(|| a.owner.cmp(&b.owner))

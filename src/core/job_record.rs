@@ -224,6 +224,9 @@ pub struct Claim {
     pub target_uuid: String,
     /// The spec entry that runs.
     pub spec: Dot,
+    /// Times this was written anew for the same epoch and source, because the owner took up another spec entry.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rewrites: u64,
     /// When it was acquired, for people.
     pub at: String,
     /// Unknown fields.
@@ -290,6 +293,10 @@ impl JobRecord {
     pub fn version(&self) -> u64 {
         self.newest_spec().map_or(0, |(_, entry)| entry.version)
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Returns JSON with sorted keys and no spaces: equal values give equal text in every build.

@@ -1,11 +1,30 @@
 //! What an update would do to a job: each difference and what it costs.
 //!
-//! Pure; asked by `peer plan` before anything is changed. Describes what this version does, not what would be possible: a
-//! running sink starts anew at every new version of its text, so no field of a running job is taken up live.
+//! Pure; asked by `peer plan` before anything is changed, by `submit --update` and `revert` whether the change is taken, and by
+//! placement whether a running sink must start anew. Describes what this version does, not what would be possible.
 
 use serde_json::Value;
 
 use crate::core::spec_diff::{FieldDifference, field_differences};
+
+/// What the progress in the target was made with, each with everything below it.
+const NEW_COPY: [&str; 4] = ["selection", "sink.meta_schema", "source.start", "tables"];
+
+/// What a running job takes up without ending its tasks, each with everything below it. Placement reads the wishes and
+/// policies at every look, the sink passes the rate on, the applier asks for its limits before each group.
+const LIVE: [&str; 11] = [
+    "apply",
+    "constraints",
+    "datacenters",
+    "link.rate_bytes",
+    "preferences",
+    "reschedule",
+    "restart",
+    "sink.constraints",
+    "sink.preferences",
+    "source.constraints",
+    "source.preferences",
+];
 
 /// Where the job stands that would be updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +44,7 @@ pub enum Impact {
     Live,
     /// Both tasks end and start again where they were.
     Restart,
-    /// What the target holds does not fit it.
+    /// What the target holds does not fit it: turned down, since a new copy begins with a purge.
     NewCopy,
     /// The update is turned down.
     Refused,
@@ -44,6 +63,12 @@ impl Impact {
             Self::NewCopy => "new_copy",
             Self::Refused => "refused",
         }
+    }
+
+    /// An update with such a difference is turned down.
+    #[must_use]
+    pub fn is_refused(self) -> bool {
+        self >= Self::NewCopy
     }
 
     /// The words for people.
@@ -95,6 +120,32 @@ pub fn differences(old: &Value, new: &Value, standing: Standing) -> Vec<Differen
     all
 }
 
+/// The part of a spec that tasks take when they start: two specs with the same one differ live only.
+#[must_use]
+pub fn fixed_part(spec: &Value) -> Value {
+    fn kept(path: &str, value: &Value) -> Value {
+        let Value::Object(fields) = value else { return value.clone() };
+        let below = |key: &String| {
+            if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            }
+        };
+        let fixed = fields.iter().filter(|(key, _)| !is_live(&below(key)));
+        Value::Object(fixed.map(|(key, value)| (key.clone(), kept(&below(key), value))).collect())
+    }
+    kept("", spec)
+}
+
+fn is_live(path: &str) -> bool {
+    let is_below = |live: &str| {
+        path.strip_prefix(live)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    LIVE.into_iter().any(is_below)
+}
+
 /// The class of one field. Fields that say what is replicated bind the progress in the target; all others only the tasks.
 fn impact(path: &str, standing: Standing) -> (Impact, &'static str) {
     if standing == Standing::Fresh {
@@ -105,15 +156,25 @@ fn impact(path: &str, standing: Standing) -> (Impact, &'static str) {
             Impact::Refused,
             "rows of the old source may have been applied: purge the job first, or give it another name",
         ),
-        "sink.endpoint.host" | "sink.endpoint.port" | "sink.meta_schema" => (
-            Impact::NewCopy,
-            "the progress stays behind, so the job begins anew there; what is on the old target stays",
+        "sink.endpoint.host" | "sink.endpoint.port" if standing == Standing::Running => (
+            Impact::Refused,
+            "stop the job first: it goes on from the progress at the new address, or begins anew there",
         ),
-        _ if path == "tables" || path.starts_with("selection") || path.starts_with("source.start") => (
+        "sink.endpoint.host" | "sink.endpoint.port" => (
+            Impact::Live,
+            "the job goes on from the progress it finds there, or begins anew; what is on the old target stays",
+        ),
+        _ if NEW_COPY.iter().any(|fixed| path.starts_with(fixed)) => (
             Impact::NewCopy,
-            "the progress in the target keeps the old one in force: purge the job and submit it again",
+            "what is in the target was made with the old one: purge the job and submit it again",
         ),
         _ if standing == Standing::Idle => (Impact::Live, "nobody runs the job: in force when it starts"),
+        "link.rate_bytes" => (Impact::Live, "in force at once"),
+        _ if path.starts_with("apply") && is_live(path) => (Impact::Live, "in force with the next group"),
+        _ if is_live(path) => (
+            Impact::Live,
+            "looked at anew at once: a task whose peer may no longer run it moves",
+        ),
         _ => (Impact::Restart, "both tasks go on where they were, after about a second"),
     }
 }
@@ -167,7 +228,7 @@ mod tests {
             "source": {"endpoint": endpoint("a"), "start": "now", "constraints": []},
             "sink": {"endpoint": endpoint("b"), "meta_schema": "peer_meta", "constraints": []},
             "tables": [{"schema": "s", "table": "t"}],
-            "link": {"rate_bytes": 0}, "apply": {"group_transactions": 1000},
+            "link": {"rate_bytes": 0, "batch_bytes": 1}, "apply": {"group_transactions": 1000}, "preferences": {"spreads": []},
         })
     }
 
@@ -193,20 +254,28 @@ mod tests {
             ("/source/endpoint/password", json!({"env": "P"}), Restart, Live),
             ("/source/endpoint/tls", json!("required"), Restart, Live),
             ("/source/start", json!("snapshot"), NewCopy, NewCopy),
-            ("/source/constraints", json!([1]), Restart, Live),
-            ("/sink/endpoint/host", json!("c"), NewCopy, NewCopy),
-            ("/sink/endpoint/port", json!(3307), NewCopy, NewCopy),
+            ("/source/constraints", json!([1]), Live, Live),
+            ("/sink/endpoint/host", json!("c"), Refused, Live),
+            ("/sink/endpoint/port", json!(3307), Refused, Live),
             ("/sink/endpoint/user", json!("v"), Restart, Live),
             ("/sink/meta_schema", json!("m"), NewCopy, NewCopy),
-            ("/sink/constraints", json!([1]), Restart, Live),
+            ("/sink/constraints", json!([1]), Live, Live),
             ("/tables", json!([]), NewCopy, NewCopy),
-            ("/datacenters", json!(["beijing"]), Restart, Live),
-            ("/constraints", json!([1]), Restart, Live),
-            ("/link/rate_bytes", json!(9), Restart, Live),
-            ("/apply/group_transactions", json!(9), Restart, Live),
+            ("/datacenters", json!(["beijing"]), Live, Live),
+            ("/constraints", json!([1]), Live, Live),
+            ("/preferences/spreads", json!([1]), Live, Live),
+            ("/link/rate_bytes", json!(9), Live, Live),
+            ("/link/batch_bytes", json!(9), Restart, Live),
+            ("/apply/group_transactions", json!(9), Live, Live),
         ];
         for (pointer, value, running, idle) in cases {
             let path = pointer[1..].replace('/', ".");
+            let is_fixed = fixed_part(&job()) != fixed_part(&with(pointer, value.clone()));
+            assert_eq!(
+                is_fixed,
+                running != Live,
+                "{path}: tasks restart for what is not live, and for nothing else"
+            );
             assert_eq!(impact_of(pointer, value.clone(), Standing::Running), (path.clone(), running));
             assert_eq!(impact_of(pointer, value.clone(), Standing::Idle), (path.clone(), idle));
             assert_eq!(impact_of(pointer, value, Standing::Fresh), (path, Live));
@@ -215,13 +284,30 @@ mod tests {
 
     #[test]
     fn the_costliest_difference_is_told_first() {
-        let mut new = with("/link/rate_bytes", json!(9));
+        let mut new = with("/link/batch_bytes", json!(9));
+        new["link"]["rate_bytes"] = json!(9);
         new["source"]["endpoint"]["host"] = json!("c");
         new["tables"] = json!([]);
         let found = differences(&job(), &new, Standing::Running);
         let impacts: Vec<Impact> = found.iter().map(|found| found.impact).collect();
-        assert_eq!(impacts, [Impact::Refused, Impact::NewCopy, Impact::Restart]);
+        assert_eq!(impacts, [Impact::Refused, Impact::NewCopy, Impact::Restart, Impact::Live]);
         assert!(differences(&job(), &job(), Standing::Running).is_empty());
+    }
+
+    #[test]
+    fn sections_that_a_job_does_not_have_yet_are_live_too() {
+        let mut new = job();
+        new["restart"] = json!({"attempts": 3});
+        new["sink"]["preferences"] = json!({"affinities": [1]});
+        let found = differences(&job(), &new, Standing::Running);
+        assert!(found.iter().all(|found| found.impact == Impact::Live), "{found:?}");
+        assert_eq!(fixed_part(&job()), fixed_part(&new));
+        new["restarts"] = json!(1);
+        assert_ne!(
+            fixed_part(&job()),
+            fixed_part(&new),
+            "a name that only begins alike is another field"
+        );
     }
 
     #[test]

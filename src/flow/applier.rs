@@ -13,12 +13,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::change::{BinlogPosition, Chunk, CopyPlan, Item, TxnPart};
-use crate::core::group::{Group, GroupLimits, Grouper};
+use crate::core::group::{Group, Grouper};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
 use crate::core::shape::{ShapeId, TableName, TableShape};
 use crate::flow::byte_channel::ByteReceiver;
 use crate::flow::error::FlowError;
+use crate::flow::live_limits::LiveLimits;
 use crate::flow::passed::Passed;
 use crate::flow::receiver::Arrived;
 use crate::flow::sink_meter::{Committed, SinkMeter};
@@ -50,6 +51,7 @@ pub struct Applier<'a> {
     /// Credit of everything applied.
     consumed: watch::Sender<u64>,
     grouper: Grouper,
+    limits: LiveLimits,
     /// Shapes named before `Start`; element n is shape n.
     first_shapes: Vec<TableShape>,
     is_started: bool,
@@ -65,8 +67,8 @@ pub struct Applier<'a> {
 
 impl<'a> Applier<'a> {
     /// An applier of a stream that starts at the target's progress. `consumed` tells the receiver what was applied.
-    pub fn new(target: &'a mut Target, limits: GroupLimits, meter: Arc<SinkMeter>, consumed: watch::Sender<u64>) -> Self {
-        let mut grouper = Grouper::new(limits);
+    pub fn new(target: &'a mut Target, limits: LiveLimits, meter: Arc<SinkMeter>, consumed: watch::Sender<u64>) -> Self {
+        let mut grouper = Grouper::new(limits.now());
         for (at, shape) in target.progress().shapes.iter().enumerate() {
             grouper.set_shape(shape_id(at), shape.on_target().into_owned());
         }
@@ -78,6 +80,7 @@ impl<'a> Applier<'a> {
             meter,
             consumed,
             grouper,
+            limits,
             first_shapes: Vec::new(),
             is_started,
             passed,
@@ -205,6 +208,7 @@ impl<'a> Applier<'a> {
         items: &mut ByteReceiver<Arrived>,
         stop: &CancellationToken,
     ) -> Result<(), FlowError> {
+        self.grouper.set_limits(self.limits.now());
         self.push(first)?;
         while self.grouper.is_inside_transaction() {
             if self.grouper.is_full() {
@@ -321,10 +325,8 @@ impl<'a> Applier<'a> {
             return Ok(());
         }
         let (position, commit_us) = (self.passed.position.clone(), self.passed.commit_us);
-        let seq = self
-            .target
-            .progress_only(&self.passed.added, position.clone(), commit_us)
-            .await?;
+        let written = self.target.progress_only(&self.passed.added, position.clone(), commit_us);
+        let seq = written.await?;
         self.passed.clear();
         self.committed(seq, &GtidSet::default(), 0, 0, Some(&position));
         self.settle();

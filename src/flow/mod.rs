@@ -5,6 +5,7 @@ pub mod byte_channel;
 pub mod chunk_tasks;
 pub mod error;
 pub mod inbox;
+pub mod live_limits;
 pub mod merge_stage;
 pub mod merger;
 pub mod passed;

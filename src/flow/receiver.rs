@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::core::change::Item;
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::NodeId;
+use crate::core::job_spec::JobSpec;
 use crate::core::job_state::ErrorReport;
 use crate::flow::byte_channel::ByteSender;
 use crate::flow::error::FlowError;
@@ -59,8 +60,8 @@ pub struct ReceiverArgs {
     pub window_bytes: u64,
     /// Credit of everything applied so far, from the applier; also touched after each commit.
     pub consumed: watch::Receiver<u64>,
-    /// The job's rate, passed on to the source when it changes.
-    pub rate: watch::Receiver<u64>,
+    /// The job, as the source was told when it is given here; its rate is passed on when it changes.
+    pub live: watch::Receiver<Arc<JobSpec>>,
 }
 
 /// Receives until the path dies, the source reports an end, or the applier leaves.
@@ -73,12 +74,12 @@ pub async fn run(args: ReceiverArgs) -> Result<Infallible, FlowError> {
         meter,
         window_bytes,
         consumed,
-        rate,
+        live,
     } = args;
     let mut receiving = std::pin::pin!(receive(&peer, &mut frames, &items, &meter));
     tokio::select! {
         failed = &mut receiving => failed,
-        failed = acknowledge(&mut acks, &meter, window_bytes, consumed, rate) => match failed {
+        failed = acknowledge(&mut acks, &meter, window_bytes, consumed, live) => match failed {
             Err(FlowError::StageEnded(closed)) => Err(closed.into()),
             // The source takes no more acknowledgements: it ended, and why may still be on its way.
             _ => receiving.await,
@@ -162,18 +163,21 @@ async fn acknowledge(
     meter: &SinkMeter,
     window_bytes: u64,
     mut consumed: watch::Receiver<u64>,
-    mut rate: watch::Receiver<u64>,
+    mut live: watch::Receiver<Arc<JobSpec>>,
 ) -> Result<Infallible, FlowError> {
     let at_once = ACK_BYTES.min(window_bytes / 4);
     let (mut granted, mut durable_seq) = (0, 0);
+    let mut told = None;
     let mut sent_at = Instant::now();
     let is_applier_gone = |_| FlowError::StageEnded(crate::flow::byte_channel::Closed);
     loop {
         tokio::select! {
             changed = consumed.changed() => changed.map_err(is_applier_gone)?,
-            Ok(()) = rate.changed() => {
-                let bytes_per_s = *rate.borrow_and_update();
-                acks.send(&SinkToSource::Rate { bytes_per_s }).await?;
+            Ok(()) = live.changed() => {
+                let bytes_per_s = live.borrow_and_update().link.rate_bytes;
+                if told.replace(bytes_per_s) != Some(bytes_per_s) {
+                    acks.send(&SinkToSource::Rate { bytes_per_s }).await?;
+                }
                 continue;
             }
         }

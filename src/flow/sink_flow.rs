@@ -92,7 +92,7 @@ pub enum SinkEvent {
 pub struct SinkArgs {
     /// The job.
     pub job: JobId,
-    /// What it wants.
+    /// What it wanted when the flow started.
     pub spec: JobSpec,
     /// This peer.
     pub owner: NodeId,
@@ -120,8 +120,8 @@ pub struct SinkArgs {
     pub window_bytes: u64,
     /// Bytes this flow may hold: a quarter each on the link and in the group, half in the channel between.
     pub memory_bytes: u64,
-    /// The job's rate on the link.
-    pub link_rate: watch::Receiver<u64>,
+    /// What it wants now; differs from `spec` only in what a running job takes up (`core::plan`).
+    pub live: watch::Receiver<Arc<JobSpec>>,
 }
 
 impl fmt::Debug for SinkArgs {

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::group::GroupLimits;
 use crate::core::ids::SourceEpoch;
+use crate::core::job_spec::JobSpec;
 use crate::flow::applier::{Applier, End};
 use crate::flow::byte_channel::channel;
 use crate::flow::error::FlowError;
+use crate::flow::live_limits::LiveLimits;
 use crate::flow::receiver::{self, ReceiverArgs};
 use crate::flow::sink_flow::{SinkArgs, SourcePeer};
 use crate::flow::sink_meter::SinkMeter;
@@ -43,7 +44,10 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<Turnout, FlowError> {
     let window_bytes = args.window_bytes.min(args.memory_bytes / 4).max(1);
-    let opening = open(args, target, peer, src_epoch, window_bytes);
+    // What changes after this look is passed on over the stream.
+    let mut live = args.live.clone();
+    let spec = live.borrow_and_update().clone();
+    let opening = open(args, &spec, target, peer, src_epoch, window_bytes);
     let stream = tokio::select! {
         () = stop.cancelled() => return Ok(Turnout::Stopped),
         opened = opening => match opened {
@@ -62,12 +66,13 @@ pub async fn run(
         meter: Arc::clone(meter),
         window_bytes,
         consumed: consumed_rx,
-        rate: args.link_rate.clone(),
+        live,
     };
     // A task of its own: decoding goes on while the target works. Dropping the set ends it.
     let mut receiving = JoinSet::new();
     receiving.spawn(receiver::run(receive));
-    let applier = Applier::new(target, limits(args), Arc::clone(meter), consumed);
+    let limits = LiveLimits::new(args.live.clone(), args.memory_bytes / 4);
+    let applier = Applier::new(target, limits, Arc::clone(meter), consumed);
     match applier.run(arrived, stop).await? {
         End::Stopped => Ok(Turnout::Stopped),
         End::Drained => Ok(Turnout::SourceFailed(match receiving.join_next().await {
@@ -82,6 +87,7 @@ pub async fn run(
 
 async fn open(
     args: &SinkArgs,
+    spec: &JobSpec,
     target: &Target,
     peer: &SourcePeer,
     src_epoch: SourceEpoch,
@@ -93,19 +99,11 @@ async fn open(
         epoch: target.epoch(),
         src_epoch,
         sink: args.owner.clone(),
-        spec_json: serde_json::to_string(&args.spec).expect("a spec has only text keys"),
+        spec_json: serde_json::to_string(spec).expect("a spec has only text keys"),
         progress_json: serde_json::to_string(target.progress()).expect("progress has only text keys"),
         window_bytes,
     };
     let mut stream = args.endpoint.open(peer.addr, StreamKind::Subscribe).await?;
     stream.send(&subscribe).await?;
     Ok(stream)
-}
-
-fn limits(args: &SinkArgs) -> GroupLimits {
-    let apply = &args.spec.apply;
-    GroupLimits {
-        transactions: apply.group_transactions,
-        bytes: apply.group_bytes.min(args.memory_bytes / 4),
-    }
 }

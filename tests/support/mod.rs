@@ -17,4 +17,5 @@ pub mod relay;
 pub mod schema;
 pub mod servers;
 pub mod target;
+pub mod traffic;
 pub mod wait;
