@@ -101,7 +101,7 @@ fn await_known(cluster: &TestCluster, desired: &str) {
     for peer in cluster.peers.iter().filter(|peer| peer.is_running()) {
         until(
             &format!("{} knows all jobs as `{desired}`", peer.name),
-            Duration::from_secs(60),
+            Duration::from_secs(240),
             || (known(peer, desired) == JOBS).then_some(()),
         );
     }
@@ -155,7 +155,7 @@ fn a_thousand_jobs_are_soon_known_by_five_peers_and_cost_nothing_while_they_wait
         began.elapsed()
     );
     assert!(within.is_none_or(|seconds| began.elapsed().as_secs_f64() < seconds));
-    assert_below("taking them", &spent, 15 * second);
+    assert_below("taking them", &spent, 30 * second);
     assert_below("10 s with all of them unplaced", &cpu_over(&cluster, SPAN, || {}), 2 * second);
 
     cluster.peer_mut("p4").kill();

@@ -335,3 +335,79 @@ impl Batch {
         record
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use serde_json::json;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn order(name: &str, change: Change) -> (Order, oneshot::Receiver<Changed>) {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Change {
+            name: JobName(name.into()),
+            change,
+            author: "a person".into(),
+            at: "2026-01-01T00:00:00Z".into(),
+            reply: reply.into(),
+        };
+        (order, answer)
+    }
+
+    fn submit(name: &str) -> Change {
+        Change::Submit {
+            spec: json!({"name": name}),
+            life: Life(name.into()),
+            update: false,
+            expect_version: None,
+        }
+    }
+
+    #[test]
+    fn changes_that_wait_together_are_written_together_and_answered_one_by_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(Store::open(folder.path(), || NodeId("me".into())).expect("opens"));
+        let (view, mut shown) = watch::channel(Arc::new(TableView::default()));
+        let (news, mut pushed) = mpsc::channel(8);
+        let keeper = Keeper {
+            node: NodeId("me".into()),
+            store: Arc::clone(&store),
+            view,
+            news,
+            errands: Errands::default(),
+        };
+        let mut asked: Vec<_> = (0..10)
+            .map(|n| format!("job-{n}"))
+            .map(|name| order(&name, submit(&name)))
+            .collect();
+        asked.push(order("job-3", Change::Hold(HoldKind::Stop, String::new())));
+        asked.push(order("job-3", submit("job-3")));
+        asked.push(order("nobody", Change::Release));
+        let (orders, answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        let (sender, queue) = sync_channel(64);
+        orders
+            .into_iter()
+            .for_each(|order| sender.try_send(order).expect("there is room"));
+        drop(sender);
+        keeper.run(&queue);
+
+        let changed: Vec<Option<bool>> = answers
+            .into_iter()
+            .map(|mut answer| answer.try_recv().expect("answered").ok().map(|(_, is)| is))
+            .collect();
+        let expected: Vec<Option<bool>> = [vec![Some(true); 11], vec![Some(false), None]].concat();
+        assert_eq!(changed, expected, "each sees what those before it did");
+        let records = store.load_jobs::<JobRecord>().expect("readable").records;
+        assert_eq!(records.len(), 10);
+        assert_eq!(records[3].holds.len(), 1);
+        assert_eq!(
+            shown.borrow_and_update().root(),
+            TableView::new(records).root(),
+            "shown is what is on the disk"
+        );
+        assert!(pushed.try_recv().is_err(), "whoever asked also spreads it");
+    }
+}
