@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use peer::core::change::{BinlogPosition, Change, Row};
+use peer::core::ddl::DdlStep;
 use peer::core::disposition::Disposition;
 use peer::core::gtid_set::{Gtid, GtidSet};
 use peer::core::job_spec::{DatabaseSpec, Secret, TlsMode};
@@ -101,6 +102,7 @@ async fn transaction(reader: &mut Reader, seen: &mut GtidSet) -> Result<Transact
                 }
             }
             ReaderEvent::Position { .. } => assert!(open.is_none(), "a position inside a transaction"),
+            ReaderEvent::Ddl(ddl) => panic!("definitions change: {}", ddl.excerpt()),
         }
     }
 }
@@ -527,7 +529,7 @@ async fn gtids_are_complete_and_a_new_reader_goes_on_in_the_middle() {
     while !until.is_subset_of(&seen) {
         match next(&mut reader).await.unwrap() {
             ReaderEvent::Begin { gtid, .. } => assert!(seen.add(&gtid), "{gtid} came twice"),
-            ReaderEvent::Changes(_) | ReaderEvent::Commit { .. } | ReaderEvent::Position { .. } => {}
+            ReaderEvent::Changes(_) | ReaderEvent::Commit { .. } | ReaderEvent::Position { .. } | ReaderEvent::Ddl(_) => {}
         }
     }
     assert!(seen.sources().any(|(source, _)| source.tag == "peer_tag"));
@@ -550,30 +552,46 @@ async fn a_change_in_statement_format_is_refused_with_its_text() {
 }
 
 #[tokio::test]
-async fn a_definition_change_is_refused_on_the_table_and_passed_over_elsewhere() {
+async fn a_definition_change_of_the_table_is_an_event_and_one_elsewhere_is_passed_over() {
     let schema = TestSchema::new("ddl").await;
     let shape = small_table(&schema).await;
     let from = executed().await;
     run(&[
         format!("ALTER TABLE {}.other ADD COLUMN t INT", schema.base),
-        format!("CREATE TABLE {}.made AS SELECT * FROM {}.other", schema.base, schema.base),
+        format!("CREATE TABLE {}.made AS SELECT * FROM {}.t", schema.base, schema.base),
+        format!("INSERT INTO {}.other VALUES (1, 5)", schema.base),
+        format!("CREATE TABLE {}.full AS SELECT * FROM {}.other", schema.base, schema.base),
         format!("INSERT INTO {}.t VALUES (1, 'x')", schema.base),
         format!("ANALYZE TABLE {}.t", schema.base),
         format!("CREATE VIEW {0}.v AS SELECT * FROM {0}.t", schema.base),
-        format!("ALTER TABLE {}.t ADD COLUMN more INT", schema.base),
+        format!(
+            "SET SESSION sql_mode = 'ANSI_QUOTES', timestamp = 1000.25; ALTER TABLE {}.\"t\" ADD COLUMN more INT",
+            schema.base
+        ),
         format!("INSERT INTO {}.t VALUES (2, 'x', 3)", schema.base),
     ])
     .await;
     let mut reader = open(from, shape, 5).await;
     assert_eq!(transaction(&mut reader, &mut GtidSet::default()).await.unwrap().rows(), 1);
-    let error = refusal(&mut reader).await;
-    assert_eq!(error.disposition(), Disposition::Fatal);
-    let text = error.to_string();
-    assert!(
-        text.contains("ADD COLUMN more") && Gtid::parse(text.split_whitespace().nth(1).unwrap()).is_ok(),
-        "{text}"
+    let ddl = loop {
+        match next(&mut reader).await.unwrap() {
+            ReaderEvent::Ddl(ddl) => break ddl,
+            ReaderEvent::Changes(changes) => panic!("rows before the change: {changes:?}"),
+            ReaderEvent::Begin { .. } | ReaderEvent::Commit { .. } | ReaderEvent::Position { .. } => {}
+        }
+    };
+    assert!(ddl.excerpt().contains("ADD COLUMN more"), "{}", ddl.excerpt());
+    assert_eq!(
+        ddl.session.timestamp_us, 1_000_000_000,
+        "the fraction is logged when it is used"
     );
-    assert!(error.fault().object.contains("transaction"), "{:?}", error.fault());
+    assert_eq!(ddl.session.sql_mode & 4, 4, "ANSI_QUOTES");
+    assert!(ddl.session.collations.is_some() && ddl.position.offset > 0);
+    let table = TableName {
+        schema: schema.base.clone(),
+        table: "t".into(),
+    };
+    assert_eq!(ddl.steps, [DdlStep::Execute { table }]);
 }
 
 #[tokio::test]

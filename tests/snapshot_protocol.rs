@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
+use peer::config::job::parse_job;
 use peer::core::disposition::Disposition;
 use peer::core::gtid_set::GtidSet;
 use peer::flow::byte_channel::channel;
@@ -336,6 +337,13 @@ type Running = (
     peer::flow::byte_channel::ByteReceiver<Outgoing>,
 );
 
+/// Asked only when definitions change.
+fn job_spec() -> peer::core::job_spec::JobSpec {
+    let end = |section: &str| format!("[{section}]\nkind = \"mysql\"\nhost = \"h\"\nport = 1\nuser = \"u\"\npassword = \"\"\n");
+    let tables = "[[tables]]\nschema = \"s\"\ntable = \"t\"\n";
+    parse_job(&format!("name = \"s\"\n{}{tables}{}", end("source"), end("sink"))).expect("a job")
+}
+
 fn start_stage(
     source: peer::core::job_spec::DatabaseSpec,
     merger: peer::flow::merger::Merger,
@@ -347,6 +355,9 @@ fn start_stage(
     let (out, outgoing) = channel(8 << 20, 1024);
     let tasks = ChunkTasks::new(source.clone(), reader.server_uuid().to_owned(), merger.copy());
     let stage = MergeStage {
+        spec: job_spec(),
+        source_uuid: reader.server_uuid().to_owned(),
+        is_over: false,
         merger,
         projector: Projector::new(&[]),
         tasks,

@@ -265,6 +265,7 @@ async fn a_resumed_copy_goes_on_behind_its_cursor_and_a_keyless_one_starts_anew(
             rows: 2,
             rows_estimate: None,
             is_done: false,
+            since: Default::default(),
         }
     };
     let progress = progress_now(&spec, copy).await;
@@ -290,6 +291,7 @@ async fn a_source_that_lost_transactions_of_the_target_is_refused() {
         rows: 0,
         rows_estimate: None,
         is_done: true,
+        since: Default::default(),
     })
     .await;
     // Its own transactions: it cannot catch up with them.
@@ -311,6 +313,7 @@ async fn a_server_that_is_the_source_again_may_catch_up_with_what_the_other_one_
         rows: 0,
         rows_estimate: None,
         is_done: true,
+        since: Default::default(),
     })
     .await;
     // The job began here, followed another server meanwhile, and comes back before this one has everything.
@@ -328,7 +331,7 @@ async fn a_server_that_is_the_source_again_may_catch_up_with_what_the_other_one_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_before_a_definition_change_arrives_before_the_refusal() {
+async fn a_definition_change_is_the_last_item_behind_everything_before_it() {
     let schema = schema_with("ddl", &["CREATE TABLE {s}.a (id INT PRIMARY KEY)"]).await;
     let spec = spec(&schema, &["a"]);
     let progress = progress_now(&spec, |table| CopyRow {
@@ -337,23 +340,29 @@ async fn everything_before_a_definition_change_arrives_before_the_refusal() {
         rows: 0,
         rows_estimate: None,
         is_done: true,
+        since: Default::default(),
     })
     .await;
-    let (insert, alter) = (
+    let (insert, alter, after) = (
         format!("INSERT INTO {}.a VALUES (1)", schema.base),
         format!("ALTER TABLE {}.a ADD v INT", schema.base),
+        format!("INSERT INTO {}.a VALUES (2, 3)", schema.base),
     );
-    servers().source.run(&[&insert, &alter]).await;
+    servers().source.run(&[&insert, &alter, &after]).await;
     let mut subscription = subscribe(spec, progress).await;
     let mut changes = 0;
-    let report = loop {
+    let ddl = loop {
         match subscription.next().await {
             Came::Item(Item::Txn(part)) => changes += part.changes.len(),
+            Came::Item(Item::Ddl(ddl)) => break ddl,
             Came::Item(_) => {}
-            Came::Failed(report) => break report,
+            Came::Failed(report) => panic!("{report:?}"),
         }
     };
-    assert_eq!((changes, report.class), (1, Disposition::Fatal), "{report:?}");
+    assert_eq!((changes, ddl.excerpt()), (1, alter));
+    let more = tokio::time::timeout(std::time::Duration::from_secs(3), subscription.item()).await;
+    assert!(more.is_err(), "{more:?} behind the change");
+    subscription.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

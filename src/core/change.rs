@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::core::ddl::Ddl;
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::shape::{ShapeId, TableName, TableShape};
 
@@ -160,6 +161,23 @@ pub enum Item {
         /// The table.
         shape: ShapeId,
     },
+    /// Definitions change. The last item of a stream: the next begins with the new shapes.
+    Ddl(Box<Ddl>),
+}
+
+impl Item {
+    /// What it is, for errors.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "a start",
+            Self::Shape { .. } => "a shape",
+            Self::Txn(_) => "a transaction",
+            Self::Chunk(_) => "a chunk",
+            Self::Reset { .. } => "a reset",
+            Self::Ddl(_) => "a change of definitions",
+        }
+    }
 }
 
 /// How far the copy of one table is, as `peer_meta.copy` has it.
@@ -175,6 +193,10 @@ pub struct CopyRow {
     pub rows_estimate: Option<u64>,
     /// The whole table is on the target.
     pub is_done: bool,
+    /// The definition is that of the source after these transactions, and the copy began after them: what they did to the table is
+    /// passed over. Empty for a table that was there when the job began.
+    #[serde(default, skip_serializing_if = "GtidSet::is_empty")]
+    pub since: GtidSet,
 }
 
 impl CopyRow {
@@ -187,6 +209,7 @@ impl CopyRow {
             rows: 0,
             rows_estimate,
             is_done: false,
+            since: GtidSet::default(),
         }
     }
 }

@@ -93,6 +93,7 @@ pub(super) fn copy_state(has_key: bool, cursor: Option<i32>) -> CopyState {
         rows: 0,
         rows_estimate: None,
         is_done: false,
+        since: Default::default(),
     };
     CopyState::new(&[shape], &[row])
 }

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::core::shape::TableName;
+use crate::core::sql_token::{Token, tokens};
 
 /// What a statement can do to the replicated tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl ReplicatedNames {
             Class::Unclear => return Touch::Unclear,
             Class::DropSchema => tokens
                 .iter()
-                .any(|token| token.name().is_some_and(|name| self.schemas.contains_key(&name))),
+                .any(|token| name_of(token).is_some_and(|name| self.schemas.contains_key(&name))),
             Class::Table | Class::Rows => self.mentioned(tokens, default_schema),
             // Only the table that is created counts: LIKE, SELECT and REFERENCES read.
             Class::CreateTable(at) => self.mentioned(&tokens[at..(at + 3).min(tokens.len())], default_schema),
@@ -79,11 +80,11 @@ impl ReplicatedNames {
     fn mentioned(&self, tokens: &[Token], default_schema: &str) -> bool {
         let in_default = self.schemas.get(&default_schema.to_lowercase());
         tokens.iter().enumerate().any(|(at, token)| {
-            let Some(name) = token.name() else { return false };
+            let Some(name) = name_of(token) else { return false };
             let is_dot = |at: usize| tokens.get(at).is_some_and(|token| *token == Token::Other('.'));
             let qualified = || {
                 let tables = self.schemas.get(&name)?;
-                let table = tokens.get(at + 2).filter(|_| is_dot(at + 1))?.name()?;
+                let table = name_of(tokens.get(at + 2).filter(|_| is_dot(at + 1))?)?;
                 Some(tables.contains(&table))
             };
             let is_part = at > 0 && is_dot(at - 1);
@@ -124,7 +125,8 @@ enum Class {
 
 impl Class {
     fn of(tokens: &[Token]) -> Self {
-        let words: Vec<&str> = tokens.iter().map_while(Token::first_words).take(24).collect();
+        let words: Vec<String> = tokens.iter().map(first_word).take(24).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.first().copied().unwrap_or_default() {
             "grant" | "revoke" | "set" | "flush" | "analyze" | "optimize" | "repair" | "check" | "install" | "uninstall"
             | "savepoint" | "release" | "use" | "show" | "reset" | "kill" | "lock" | "unlock" => Self::Harmless,
@@ -162,115 +164,18 @@ impl Class {
     }
 }
 
-/// A piece of a statement; comments and blanks are gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    /// Bare word, lower case.
-    Word(String),
-    /// Between backquotes, lower case.
-    Quoted(String),
-    /// Between `"`: a string, or under ANSI_QUOTES a name; lower case.
-    DoubleQuoted(String),
-    /// Between `'`.
-    Text,
-    /// Any other character.
-    Other(char),
+/// A name in lower case; strings between `"` count, whatever the mode.
+fn name_of(token: &Token) -> Option<String> {
+    token.any_name().map(str::to_lowercase)
 }
 
-impl Token {
-    fn name(&self) -> Option<String> {
-        match self {
-            Self::Word(name) | Self::Quoted(name) | Self::DoubleQuoted(name) => Some(name.clone()),
-            Self::Text | Self::Other(_) => None,
-        }
+/// The word for the search of what the statement is about; quoted things are no keywords but do not end the search.
+fn first_word(token: &Token) -> String {
+    match token {
+        Token::Word(word) => word.to_lowercase(),
+        Token::Other('(') => "(".into(),
+        Token::Other(_) | Token::Text | Token::Quoted(_) | Token::DoubleQuoted(_) => String::new(),
     }
-
-    /// The word for the search of what the statement is about; quoted things are no keywords but do not end the search.
-    fn first_words(&self) -> Option<&str> {
-        match self {
-            Self::Word(word) => Some(word),
-            Self::Other('(') => Some("("),
-            Self::Other(_) | Self::Text | Self::Quoted(_) | Self::DoubleQuoted(_) => Some(""),
-        }
-    }
-}
-
-fn tokens(text: &str, has_backslash_escapes: bool) -> Vec<Token> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let after = &rest[c.len_utf8()..];
-        rest = match c {
-            _ if c.is_whitespace() => after,
-            '#' => skip_line(after),
-            '-' if is_line_comment(rest) => skip_line(after),
-            '/' if rest.starts_with("/*") => match versioned(rest) {
-                Some(content) => content,
-                None => rest[2..].split_once("*/").map_or("", |parts| parts.1),
-            },
-            // The end of a versioned comment, whose content was read as part of the statement.
-            '*' if rest.starts_with("*/") => &rest[2..],
-            '\'' | '"' | '`' => {
-                let (content, after) = quoted(after, c, has_backslash_escapes && c != '`');
-                found.push(match c {
-                    '\'' => Token::Text,
-                    '"' => Token::DoubleQuoted(content.to_lowercase()),
-                    _ => Token::Quoted(content.to_lowercase()),
-                });
-                after
-            }
-            _ if is_word(c) => {
-                let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                found.push(Token::Word(rest[..end].to_lowercase()));
-                &rest[end..]
-            }
-            _ => {
-                found.push(Token::Other(c));
-                after
-            }
-        };
-    }
-    found
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$' || c > '\u{7f}'
-}
-
-fn is_line_comment(rest: &str) -> bool {
-    rest.strip_prefix("--")
-        .is_some_and(|after| after.is_empty() || after.starts_with(|c: char| c.is_whitespace() || c.is_control()))
-}
-
-fn skip_line(rest: &str) -> &str {
-    rest.split_once('\n').map_or("", |parts| parts.1)
-}
-
-/// What stands in a comment that the server executes, `/*!50100 … */`: read on without its opening.
-fn versioned(rest: &str) -> Option<&str> {
-    rest.strip_prefix("/*!")
-        .map(|content| content.trim_start_matches(|c: char| c.is_ascii_digit()))
-}
-
-/// Content up to the closing quote, doubled quotes made one, and what follows it.
-fn quoted(rest: &str, quote: char, has_backslash_escapes: bool) -> (String, &str) {
-    let mut content = String::new();
-    let mut chars = rest.char_indices();
-    while let Some((at, c)) = chars.next() {
-        if c == '\\' && has_backslash_escapes {
-            content.extend(chars.next().map(|escaped| escaped.1));
-        } else if c == quote {
-            if rest[at + 1..].starts_with(quote) {
-                chars.next();
-                content.push(quote);
-            } else {
-                return (content, &rest[at + 1..]);
-            }
-        } else {
-            content.push(c);
-        }
-    }
-    (content, "")
 }
 
 #[cfg(test)]

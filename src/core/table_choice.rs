@@ -214,6 +214,22 @@ pub fn choose(exact: &[TableName], selection: &Selection, found: &[TableName]) -
     Faults(faults).or(chosen)
 }
 
+/// What becomes of a table of this name; None: the job does not want it.
+#[must_use]
+pub fn choose_one(exact: &[TableName], selection: &Selection, name: &TableName) -> Option<Chosen> {
+    let is_fit = |pattern: &TablePattern| Matcher::of(pattern).is_ok_and(|matcher| matcher.captures(name).is_some());
+    if SYSTEM_SCHEMAS.contains(&name.schema.as_str()) || selection.excludes.iter().any(is_fit) {
+        return None;
+    }
+    let rule = rules_of(exact, selection).into_iter().find(|rule| is_fit(&rule.which))?;
+    let to = Matcher::of(&rule.which).ok()?.captures(name)?.renamed(name, &rule.to);
+    Some(Chosen {
+        name: name.clone(),
+        to,
+        rule: Some(rule),
+    })
+}
+
 /// Schemas of the target that are known before the source was looked at.
 #[must_use]
 pub fn target_schemas(exact: &[TableName], selection: &Selection) -> BTreeSet<String> {

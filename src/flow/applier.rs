@@ -23,6 +23,7 @@ use crate::flow::live_limits::LiveLimits;
 use crate::flow::passed::Passed;
 use crate::flow::receiver::Arrived;
 use crate::flow::sink_meter::{Committed, SinkMeter};
+use crate::flow::source_start::shape_id;
 use crate::mysql::target::writer::Target;
 
 /// How often it looks whether the target needs care.
@@ -41,13 +42,15 @@ pub enum End {
     Stopped,
     /// The stream ended; whole transactions that came before are committed.
     Drained,
+    /// Definitions changed: the stream is over, the next one has the new shapes.
+    Reshaped,
 }
 
 /// Applies one stream to a target.
 #[derive(Debug)]
 pub struct Applier<'a> {
-    target: &'a mut Target,
-    meter: Arc<SinkMeter>,
+    pub(super) target: &'a mut Target,
+    pub(super) meter: Arc<SinkMeter>,
     /// Credit of everything applied.
     consumed: watch::Sender<u64>,
     grouper: Grouper,
@@ -114,7 +117,11 @@ impl<'a> Applier<'a> {
                 self.write_passed().await?;
                 return Ok(End::Drained);
             };
+            let is_last = matches!(arrived.item, Item::Ddl(_));
             self.apply(arrived, &mut items, stop).await?;
+            if is_last {
+                return Ok(End::Reshaped);
+            }
             if Instant::now() >= self.care_at {
                 self.care(true).await?;
             }
@@ -138,6 +145,7 @@ impl<'a> Applier<'a> {
             Item::Txn(part) => return self.transactions(part, items, stop).await,
             Item::Chunk(chunk) => self.chunk(&chunk).await?,
             Item::Reset { shape } => self.reset(shape).await?,
+            Item::Ddl(ddl) => self.ddl(&ddl).await?,
         }
         self.settle();
         Ok(())
@@ -300,7 +308,7 @@ impl<'a> Applier<'a> {
             self.credit += credit;
             return match item {
                 Item::Txn(part) => Ok(Some(part)),
-                other => Err(FlowError::out_of_order(kind_of(&other), "the next part of a transaction")),
+                other => Err(FlowError::out_of_order(other.kind(), "the next part of a transaction")),
             };
         }
     }
@@ -320,7 +328,7 @@ impl<'a> Applier<'a> {
     }
 
     /// Commits that transactions were passed.
-    async fn write_passed(&mut self) -> Result<(), FlowError> {
+    pub(super) async fn write_passed(&mut self) -> Result<(), FlowError> {
         if self.passed.is_empty() {
             return Ok(());
         }
@@ -338,7 +346,14 @@ impl<'a> Applier<'a> {
         self.committed(seq, &group.added, count(group.transactions), rows, Some(&group.position));
     }
 
-    fn committed(&mut self, seq: Seq, added: &GtidSet, transactions: usize, rows: u64, position: Option<&BinlogPosition>) {
+    pub(super) fn committed(
+        &mut self,
+        seq: Seq,
+        added: &GtidSet,
+        transactions: usize,
+        rows: u64,
+        position: Option<&BinlogPosition>,
+    ) {
         self.meter.committed(Committed {
             seq,
             added,
@@ -382,20 +397,6 @@ impl<'a> Applier<'a> {
     }
 }
 
-fn shape_id(at: usize) -> ShapeId {
-    ShapeId(u32::try_from(at).expect("fewer tables than 2^32"))
-}
-
 fn count(transactions: u64) -> usize {
     usize::try_from(transactions).unwrap_or(usize::MAX)
-}
-
-fn kind_of(item: &Item) -> &'static str {
-    match item {
-        Item::Start { .. } => "a start",
-        Item::Shape { .. } => "a shape",
-        Item::Txn(_) => "a transaction",
-        Item::Chunk(_) => "a chunk",
-        Item::Reset { .. } => "a reset",
-    }
 }

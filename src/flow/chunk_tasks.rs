@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::core::change::Key;
+use crate::core::change::{BinlogPosition, Key};
 use crate::core::chunk_size::ChunkSize;
-use crate::core::copy_state::CopyState;
+use crate::core::copy_state::{CopyState, is_at_or_after};
 use crate::core::copy_table::ReadRows;
+use crate::core::disposition::Disposition;
 use crate::core::gtid_set::GtidSet;
 use crate::core::job_spec::DatabaseSpec;
 use crate::core::row_bag::row_bytes;
 use crate::core::shape::{ShapeId, TableShape};
 use crate::mysql::error::Error;
 use crate::mysql::quote;
-use crate::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome, Waited, check_server};
+use crate::mysql::session::Session;
+use crate::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome, Waited, binlog_end, check_server};
 
 /// Tables read at once: the source's disks are kept busy while one table waits for the stream (guess).
 const TABLES_MAX: usize = 2;
@@ -71,6 +73,14 @@ struct Done {
     answer: Answer,
 }
 
+/// A read that failed.
+#[derive(Debug)]
+struct Failed {
+    error: Box<Error>,
+    /// End of the binlog after it: a change of definitions that explains the failure is before this. None: nothing of that kind.
+    explained_by: Option<BinlogPosition>,
+}
+
 /// All chunk reads of one job.
 #[derive(Debug)]
 pub struct ChunkTasks {
@@ -78,7 +88,9 @@ pub struct ChunkTasks {
     source_uuid: String,
     tables: BTreeMap<ShapeId, Table>,
     idle: Vec<ChunkReader>,
-    running: JoinSet<Result<Done, Error>>,
+    running: JoinSet<Result<Done, Failed>>,
+    /// Failures that a change of definitions may explain, each believed when the stream has reached its position.
+    doubts: Vec<(BinlogPosition, Error)>,
 }
 
 impl ChunkTasks {
@@ -99,6 +111,7 @@ impl ChunkTasks {
             tables,
             idle: Vec::new(),
             running: JoinSet::new(),
+            doubts: Vec::new(),
         }
     }
 
@@ -126,7 +139,7 @@ impl ChunkTasks {
             let (shape, rows) = (Arc::clone(&table.shape), table.size.rows());
             let low = copy.table(id).and_then(|copied| copied.cursor().cloned());
             let reader = self.reader();
-            self.running.spawn(async move {
+            self.spawn(async move {
                 let mut reader = reader.open().await?;
                 let bound = reader.bound(&shape, low.as_ref(), rows).await?;
                 Ok(Done {
@@ -153,7 +166,7 @@ impl ChunkTasks {
         table.step = Step::Reading { is_void: false };
         let (shape, stale) = (Arc::clone(&table.shape), table.stale);
         let reader = self.reader();
-        self.running.spawn(async move {
+        self.spawn(async move {
             tokio::time::sleep(STALE_PAUSE * stale).await;
             let mut reader = reader.open().await?;
             wait_until_visible(&mut reader, &passed).await?;
@@ -179,7 +192,18 @@ impl ChunkTasks {
             return std::future::pending().await;
         };
         // A task is only cancelled when this is dropped; a panic in one is a panic here.
-        let done = joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        let done = match joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+            Ok(done) => done,
+            Err(Failed {
+                error,
+                explained_by: Some(position),
+            }) => {
+                // The table stays as it is: nothing more is read of it.
+                self.doubts.push((position, *error));
+                return Ok(None);
+            }
+            Err(failed) => return Err(*failed.error),
+        };
         self.idle.push(done.reader);
         let Some(table) = self.tables.get_mut(&done.shape) else {
             return Ok(None);
@@ -260,6 +284,30 @@ impl ChunkTasks {
         Ok(())
     }
 
+    /// The stream has come to `at` without a change of definitions.
+    ///
+    /// # Errors
+    /// A failure that nothing explains any more.
+    pub fn settle_doubts(&mut self, at: &BinlogPosition) -> Result<(), Error> {
+        match self.doubts.iter().position(|(position, _)| is_at_or_after(at, position)) {
+            Some(index) => Err(self.doubts.swap_remove(index).1),
+            None => Ok(()),
+        }
+    }
+
+    fn spawn(&mut self, work: impl Future<Output = Result<Done, Error>> + Send + 'static) {
+        let spec = self.spec.clone();
+        self.running.spawn(async move {
+            match work.await {
+                Ok(done) => Ok(done),
+                Err(error) => Err(Failed {
+                    explained_by: binlog_end_after(&error, &spec).await,
+                    error: Box::new(error),
+                }),
+            }
+        });
+    }
+
     fn reader(&mut self) -> Lazy {
         match self.idle.pop() {
             Some(reader) => Lazy::Open(Box::new(reader)),
@@ -311,6 +359,17 @@ async fn wait_until_visible(reader: &mut ChunkReader, passed: &GtidSet) -> Resul
         operation: "the wait for transactions that the stream already showed",
         limit: Duration::from_secs(60),
     })
+}
+
+/// Where the binlog ends after a failure that the same read would meet again; None when it is of another kind.
+async fn binlog_end_after(error: &Error, spec: &DatabaseSpec) -> Option<BinlogPosition> {
+    if error.disposition() != Disposition::Fatal {
+        return None;
+    }
+    let mut session = Session::connect(spec).await.ok()?;
+    let end = binlog_end(&mut session).await.ok();
+    session.close().await;
+    end
 }
 
 fn too_large(shape: &TableShape) -> Error {

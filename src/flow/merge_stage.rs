@@ -9,8 +9,10 @@ use tokio::sync::watch;
 
 use crate::core::change::{BinlogPosition, Item};
 use crate::core::copy_state::Closed;
+use crate::core::job_spec::JobSpec;
 use crate::flow::byte_channel::{ByteReceiver, ByteSender};
 use crate::flow::chunk_tasks::{ChunkTasks, held_bytes_max};
+use crate::flow::ddl_item;
 use crate::flow::error::FlowError;
 use crate::flow::merger::Merger;
 use crate::flow::projector::Projector;
@@ -31,6 +33,8 @@ pub struct MergeView {
     pub read: String,
     /// Where the stream is.
     pub position: BinlogPosition,
+    /// It ended with a change of definitions.
+    pub is_over: bool,
 }
 
 /// The stage.
@@ -51,6 +55,12 @@ pub struct MergeStage {
     pub out: ByteSender<Outgoing>,
     /// For people.
     pub view: watch::Sender<MergeView>,
+    /// The job, for tables that come into it.
+    pub spec: JobSpec,
+    /// The server of the stream.
+    pub source_uuid: String,
+    /// The stream ended with a change of definitions: only heartbeats follow, until the sink subscribes anew.
+    pub is_over: bool,
 }
 
 impl MergeStage {
@@ -66,11 +76,12 @@ impl MergeStage {
                     let events = events.ok_or(FlowError::Ended { while_: "the binlog was read" })?;
                     for event in events.into_item() {
                         self.merger.take(event, &mut items).await?;
+                        self.complete(&mut items).await?;
                         self.advance(&mut items)?;
                         self.emit(&mut items).await?;
                     }
                 }
-                done = self.tasks.next(), if !self.tasks.is_idle() => {
+                done = self.tasks.next(), if !self.is_over && !self.tasks.is_idle() => {
                     match done? {
                         Some((shape, Some(read))) => self.merger.put_rows(shape, read),
                         Some((shape, None)) => self.merger.void(shape),
@@ -89,11 +100,23 @@ impl MergeStage {
         }
     }
 
+    /// Nothing follows a change of definitions: open chunks are void, what was read may have the form of before or after.
+    async fn complete(&mut self, items: &mut [Item]) -> Result<(), Error> {
+        let Some(Item::Ddl(ddl)) = items.last_mut() else {
+            return Ok(());
+        };
+        ddl_item::complete(ddl, &self.spec, &self.source_uuid).await?;
+        self.is_over = true;
+        self.view.send_modify(|view| view.is_over = true);
+        Ok(())
+    }
+
     /// Moves the copy on as far as it can now.
     fn advance(&mut self, items: &mut Vec<Item>) -> Result<(), Error> {
-        if self.merger.copy().is_done() {
+        if self.is_over || self.merger.copy().is_done() {
             return Ok(());
         }
+        self.tasks.settle_doubts(self.merger.position())?;
         while let Some(shape) = self.merger.overfull(held_bytes_max) {
             self.tasks.shrink(shape)?;
             self.merger.void(shape);
@@ -139,6 +162,7 @@ impl MergeStage {
             phase,
             read: self.merger.passed().to_string(),
             position: self.merger.position().clone(),
+            is_over: self.is_over,
         });
         let outgoing = Outgoing::Heartbeat {
             is_caught_up: phase == SourcePhase::Streaming && beat.executed.is_subset_of(self.merger.passed()),

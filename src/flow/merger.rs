@@ -132,6 +132,15 @@ impl Merger {
                 self.passed.add(&txn.gtid);
                 Ok(())
             }
+            ReaderEvent::Ddl(ddl) => {
+                let is_alone = |txn: &OpenTxn| !txn.is_under_way && txn.pending.is_empty();
+                if !self.txn.take().is_some_and(|txn| is_alone(&txn)) {
+                    return Err(out_of_order("a change of definitions that is not alone in its transaction"));
+                }
+                self.position.clone_from(&ddl.position);
+                out.push(Item::Ddl(ddl));
+                Ok(())
+            }
             ReaderEvent::Position { position } => {
                 self.position = position;
                 Ok(())

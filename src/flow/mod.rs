@@ -3,6 +3,8 @@
 pub mod applier;
 pub mod byte_channel;
 pub mod chunk_tasks;
+mod ddl_apply;
+pub mod ddl_item;
 pub mod error;
 pub mod inbox;
 pub mod live_limits;

@@ -116,10 +116,10 @@ async fn hand_over(frame: Frame, items: &ByteSender<Arrived>, meter: &SinkMeter)
     meter.batch(bytes_wire, weights.iter().sum::<usize>() as u64);
     let last = batch.len().saturating_sub(1);
     for (at, (item, weight)) in batch.into_iter().zip(weights).enumerate() {
-        if let Item::Txn(part) = &item
-            && part.is_last
-        {
-            meter.received(part);
+        match &item {
+            Item::Txn(part) if part.is_last => meter.received(&part.gtid, part.commit_us),
+            Item::Ddl(ddl) => meter.received(&ddl.gtid, ddl.commit_us),
+            _ => {}
         }
         let credit = if at == last { bytes_wire } else { 0 };
         items.send(Arrived { item, credit }, weight).await?;

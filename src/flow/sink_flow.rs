@@ -277,6 +277,10 @@ async fn follow_sources(
                 info!(job = %args.job, peer = %peer.name, "the source leaves this peer, choosing again");
                 continue;
             }
+            Turnout::Reshaped => {
+                info!(job = %args.job, peer = %peer.name, "definitions changed, subscribing anew");
+                continue;
+            }
             Turnout::SourceFailed(error) => error,
         };
         if error.disposition() == Disposition::Fatal {

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::change::{BinlogPosition, CopyRow, TxnPart};
-use crate::core::gtid_set::GtidSet;
+use crate::core::change::{BinlogPosition, CopyRow};
+use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::ids::{Epoch, NodeId, Seq};
 use crate::core::job_state::{Phase, SinkStatus, TableProgress, Totals};
 use crate::core::lag::LagClock;
@@ -97,10 +97,10 @@ impl SinkMeter {
     }
 
     /// The last part of a transaction arrived.
-    pub fn received(&self, part: &TxnPart) {
+    pub fn received(&self, gtid: &Gtid, commit_us: u64) {
         let mut state = self.lock();
-        state.received.add(&part.gtid);
-        state.lag.received(part.commit_us);
+        state.received.add(gtid);
+        state.lag.received(commit_us);
     }
 
     /// A heartbeat arrived.
@@ -352,6 +352,7 @@ mod tests {
             rows,
             rows_estimate: Some(1000),
             is_done: false,
+            since: Default::default(),
         }
     }
 

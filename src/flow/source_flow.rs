@@ -34,7 +34,7 @@ use crate::mysql;
 use crate::mysql::session::Session;
 use crate::mysql::source::chunk_reader::check_server;
 use crate::mysql::source::heartbeat::{self, Beat};
-use crate::mysql::source::reader::{Reader, ReaderEvent, ReaderOptions, Scope, replica_uuid, server_id};
+use crate::mysql::source::reader::{Reader, ReaderEvent, ReaderOptions, Scope, Wanted, replica_uuid, server_id};
 use crate::transport::rate_limit::RateLimit;
 use crate::transport::stream::Stream;
 use crate::wire::message::SourceToSink;
@@ -124,7 +124,11 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
         // First: a sender that was stopped too has ended well, not too early.
         biased;
         () = stop.cancelled() => Ok(()),
-        sent = joined(&mut sender) => sent.and(Err(FlowError::Ended { while_: "the source was read" })),
+        // The sink leaves a stream that ended with a change of definitions, and comes back.
+        sent = joined(&mut sender) => match sent {
+            _ if watches.view.borrow().is_over => Ok(()),
+            sent => sent.and(Err(FlowError::Ended { while_: "the source was read" })),
+        },
         failed = feeding => {
             let Err(error) = failed;
             say_farewell(&error, &args.wall, out, &mut sender).await;
@@ -215,7 +219,7 @@ impl Feed {
         feeders.spawn(pump(reader, ReaderSeries::of(&self.task), events_out));
         feeders.spawn(beat(endpoint.clone(), beats_out));
         let merger = Merger::new(endpoint, &start.shapes, &start.copy, start.passed);
-        let tasks = ChunkTasks::new(endpoint.clone(), start.source_uuid, merger.copy());
+        let tasks = ChunkTasks::new(endpoint.clone(), start.source_uuid.clone(), merger.copy());
         let stage = MergeStage {
             merger,
             projector: Projector::new(&start.shapes),
@@ -225,6 +229,9 @@ impl Feed {
             beats,
             out: self.out,
             view,
+            spec: self.spec.clone(),
+            source_uuid: start.source_uuid,
+            is_over: false,
         };
         let mut merging = pin!(stage.run());
         tokio::select! {
@@ -250,8 +257,13 @@ impl Feed {
             .iter()
             .enumerate()
             .map(|(at, shape)| (shape_id(at), shape.clone()));
+        let wanted = Wanted {
+            exact: self.spec.tables.clone(),
+            selection: self.spec.selection.clone(),
+        };
+        let scope = Scope::of(tables.collect(), &start.copy, Some(wanted));
         let endpoint = &self.spec.source.endpoint;
-        let reader = Reader::open(endpoint, options, Scope::new(tables.collect())).await?;
+        let reader = Reader::open(endpoint, options, scope).await?;
         let address = format!("{}:{}", endpoint.host, endpoint.port);
         check_server(&address, reader.server_uuid(), &start.source_uuid)?;
         Ok(reader)
@@ -274,8 +286,15 @@ async fn pump(mut reader: Reader, series: ReaderSeries, out: ByteSender<Vec<Read
         let (events, end) = some_events(&mut reader).await;
         series.read(&events);
         let bytes = events.iter().map(event_bytes).sum();
+        let is_last = matches!(events.last(), Some(ReaderEvent::Ddl(_)));
         if let Err(closed) = out.send(events, bytes).await {
             break closed.into();
+        }
+        if is_last {
+            // What follows cannot be read before the target has the new definitions: the next subscription reads it.
+            reader.close().await;
+            let _kept = out;
+            return std::future::pending().await;
         }
         if let Some(error) = end {
             break error.into();
@@ -299,7 +318,8 @@ async fn some_events(reader: &mut Reader) -> (Vec<ReaderEvent>, Option<mysql::er
             }
             Err(error) => return (events, Some(error)),
         }
-        if events.len() >= EVENTS_AT_ONCE || bytes >= EVENT_BYTES_AT_ONCE {
+        let is_last = matches!(events.last(), Some(ReaderEvent::Ddl(_)));
+        if is_last || events.len() >= EVENTS_AT_ONCE || bytes >= EVENT_BYTES_AT_ONCE {
             return (events, None);
         }
         match reader.next().now_or_never() {

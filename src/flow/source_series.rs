@@ -39,7 +39,7 @@ impl ReaderSeries {
                     rows += changes.len() as u64;
                     bytes += changes.iter().map(change_bytes).sum::<u64>();
                 }
-                ReaderEvent::Commit { .. } => transactions += 1,
+                ReaderEvent::Commit { .. } | ReaderEvent::Ddl(_) => transactions += 1,
                 ReaderEvent::Begin { .. } | ReaderEvent::Position { .. } => {}
             }
         }

@@ -13,6 +13,7 @@ use crate::core::progress::Progress;
 use crate::core::shape::{ShapeId, TableName, TableShape};
 use crate::mysql::error::Error;
 use crate::mysql::session::Session;
+use crate::mysql::source::definition_hold::DefinitionHold;
 use crate::mysql::source::heartbeat::parse_set;
 use crate::mysql::source::{inspect, start_position, tables};
 
@@ -71,16 +72,14 @@ fn keyless(shapes: &[TableShape], row: &CopyRow) -> Option<ShapeId> {
 }
 
 async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
-    let executed = match &spec.source.start {
-        StartPoint::Snapshot | StartPoint::Now => executed_without_prepared(session).await?,
-        StartPoint::Gtid(set) => given(session, set.clone()).await?,
+    let (executed, shapes) = match &spec.source.start {
+        StartPoint::Snapshot | StartPoint::Now => definitions_now(session, spec).await?,
+        StartPoint::Gtid(set) => (given(session, set.clone()).await?, tables::resolved(session, spec).await?),
         StartPoint::File(position) => {
             let set = start_position::executed_before(session, position).await?;
-            given(session, set).await?
+            (given(session, set).await?, tables::resolved(session, spec).await?)
         }
     };
-    // After G0: a definition that changes in between is then in the stream, and refused, instead of unseen.
-    let shapes = tables::resolved(session, spec).await?;
     let is_copied = spec.source.start == StartPoint::Snapshot;
     let copy = if is_copied {
         copy_rows(session, &shapes).await?
@@ -101,6 +100,21 @@ async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
         passed: executed,
         items,
     })
+}
+
+/// `G0` and the definitions at `G0`: a change before it is in them, one after it is in the stream.
+async fn definitions_now(session: &mut Session, spec: &JobSpec) -> Result<(GtidSet, Vec<TableShape>), Error> {
+    loop {
+        let held = tables::names(session, spec).await?;
+        let (executed, hold) = executed_without_prepared(session, spec, &held).await?;
+        let shapes = tables::resolved(session, spec).await;
+        hold.release().await;
+        let shapes = shapes?;
+        // A table that was made meanwhile was not held.
+        if shapes.iter().all(|shape| held.contains(&shape.name)) {
+            return Ok((executed, shapes));
+        }
+    }
 }
 
 /// A set that a person says is on the target: the server must have executed it, and must have the binlog of all the rest.
@@ -155,17 +169,23 @@ pub fn shape_id(at: usize) -> ShapeId {
 
 /// `G0`. A prepared transaction is in the executed set while its rows are nowhere (PROTOCOLS 4): waits until there was a moment
 /// without one. One that is prepared later is in the stream, where this version refuses it.
-async fn executed_without_prepared(session: &mut Session) -> Result<GtidSet, Error> {
+async fn executed_without_prepared(
+    session: &mut Session,
+    spec: &JobSpec,
+    tables: &[TableName],
+) -> Result<(GtidSet, DefinitionHold), Error> {
     let deadline = Instant::now() + PATIENCE;
     loop {
+        let hold = DefinitionHold::take(&spec.source.endpoint, tables).await?;
         let executed = executed(session).await?;
         let prepared = session
             .rows::<(i64, i64, i64, Vec<u8>)>("XA RECOVER")
             .await
             .map_err(|error| explain_recover(session.address(), error))?;
         if prepared.is_empty() {
-            return Ok(executed);
+            return Ok((executed, hold));
         }
+        hold.release().await;
         if Instant::now() >= deadline {
             let names: Vec<_> = prepared
                 .iter()

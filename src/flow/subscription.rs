@@ -30,6 +30,8 @@ const ITEMS_MAX: usize = 16 * 1024;
 pub enum Turnout {
     /// It was told to stop.
     Stopped,
+    /// Definitions changed: subscribe again.
+    Reshaped,
     /// The source or the way to it failed.
     SourceFailed(FlowError),
 }
@@ -75,6 +77,7 @@ pub async fn run(
     let applier = Applier::new(target, limits, Arc::clone(meter), consumed);
     match applier.run(arrived, stop).await? {
         End::Stopped => Ok(Turnout::Stopped),
+        End::Reshaped => Ok(Turnout::Reshaped),
         End::Drained => Ok(Turnout::SourceFailed(match receiving.join_next().await {
             Some(Ok(Err(error))) => error,
             Some(Err(panicked)) if panicked.is_panic() => std::panic::resume_unwind(panicked.into_panic()),

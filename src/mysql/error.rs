@@ -143,6 +143,16 @@ pub enum Error {
         /// What to do.
         fix: String,
     },
+    /// The target refused a change of definitions that the source made. Its other steps may be done; a person acts.
+    #[error("transaction {gtid} on the source, `{statement}`: the target answered {reason}")]
+    DdlFailed {
+        /// The transaction.
+        gtid: String,
+        /// Its text.
+        statement: String,
+        /// What the target says.
+        reason: String,
+    },
     /// The binlog stream is damaged or lacks events. Nothing of the transaction was committed; read it again.
     #[error("binlog stream of `{address}` at transaction {gtid}: {reason}")]
     BrokenStream {
@@ -180,6 +190,7 @@ impl Error {
             | Self::Unsuitable { .. }
             | Self::ForeignProgress { .. }
             | Self::NotReplicable { .. }
+            | Self::DdlFailed { .. }
             | Self::BadRow { .. } => Disposition::Fatal,
         }
     }
@@ -235,6 +246,7 @@ impl Error {
             Self::NotReplicable { .. } => "PEER1318",
             Self::BrokenStream { .. } => "PEER1319",
             Self::FencedOut { .. } => "PEER1320",
+            Self::DdlFailed { .. } => "PEER1321",
         }
     }
 
@@ -255,7 +267,7 @@ impl Error {
             }
             Self::RowMismatch { table, .. } | Self::BadRow { table, .. } => format!("table {table}"),
             Self::Unsuitable { object, .. } => object.clone(),
-            Self::NotReplicable { gtid, .. } => format!("transaction {gtid}"),
+            Self::NotReplicable { gtid, .. } | Self::DdlFailed { gtid, .. } => format!("transaction {gtid}"),
         };
         let (found, expected) = match self {
             Self::Unsuitable { found, expected, .. } | Self::NotReplicable { found, expected, .. } => {
@@ -292,6 +304,9 @@ impl Error {
                     .into()
             }
             Self::Unsuitable { fix, .. } | Self::NotReplicable { fix, .. } => fix.clone(),
+            Self::DdlFailed { .. } => {
+                "do by hand on the target what the statement asks, in any way that gives its tables the definition they have on the source, or take away what is in its way; then `peer restart`".into()
+            }
             Self::BrokenStream { .. } => "nothing: it is read again; if it stays, the binlog file on the source is damaged".into(),
             Self::ForeignProgress { .. } => "resume from it with `peer submit FILE --adopt`, or forget it with `peer purge JOB --target`".into(),
         }

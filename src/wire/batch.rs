@@ -9,6 +9,7 @@ use bincode::{Decode, Encode};
 use bytes::Bytes;
 
 use crate::core::change::{BinlogPosition, Change, Chunk, CopyPlan, Item, Key, Row, TxnPart};
+use crate::core::ddl::Ddl;
 use crate::core::gtid_set::{Gtid, GtidSet, SourceId};
 use crate::core::shape::ShapeId;
 use crate::wire::codec;
@@ -41,6 +42,10 @@ enum Head {
     Chunk(ChunkHead),
     Reset {
         shape: u32,
+    },
+    Ddl {
+        json: String,
+        statement: Vec<u8>,
     },
 }
 
@@ -120,6 +125,7 @@ pub fn item_bytes(item: &Item) -> usize {
                     + chunk.rows.iter().map(|row| row.0.len() + ROW_BYTES).sum::<usize>()
             }
             Item::Reset { .. } => 0,
+            Item::Ddl(ddl) => ddl.statement.len() + ddl_json(ddl).len(),
         }
 }
 
@@ -135,6 +141,10 @@ pub fn change_bytes(change: &Change) -> usize {
 
 fn shape_bytes(shape: &crate::core::shape::TableShape) -> usize {
     serde_json::to_string(shape).map_or(DATA_BYTES_MAX, |json| json.len())
+}
+
+fn ddl_json(ddl: &Ddl) -> String {
+    serde_json::to_string(ddl).expect("a change of definitions has only text keys")
 }
 
 /// Encodes items, packed as `compression` says. Never longer than a data frame when the items' [`item_bytes`] are not.
@@ -220,6 +230,10 @@ fn head_of(item: &Item) -> Head {
             rows: chunk.rows.iter().map(row_length).collect(),
         }),
         Item::Reset { shape } => Head::Reset { shape: shape.0 },
+        Item::Ddl(ddl) => Head::Ddl {
+            json: ddl_json(ddl),
+            statement: ddl.statement.clone(),
+        },
     }
 }
 
@@ -263,7 +277,7 @@ fn each_row(item: &Item, mut take: impl FnMut(&Row)) {
             }
         }),
         Item::Chunk(chunk) => chunk.rows.iter().for_each(take),
-        Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } => {}
+        Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } | Item::Ddl(_) => {}
     }
 }
 
@@ -318,6 +332,10 @@ fn item_of(head: Head, body: &mut Body) -> Result<Item, WireError> {
             is_last: head.is_last,
         }),
         Head::Reset { shape } => Item::Reset { shape: ShapeId(shape) },
+        Head::Ddl { json, statement } => Item::Ddl(Box::new(Ddl {
+            statement,
+            ..serde_json::from_str(&json).map_err(|error| malformed("a change of definitions", &error))?
+        })),
     })
 }
 
@@ -385,6 +403,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::core::ddl::{DdlSession, DdlStep, Replacement};
     use crate::core::shape::{Column, ColumnKind, RowKey, TableName, TableShape};
 
     fn row() -> impl Strategy<Value = Row> {
@@ -475,12 +494,36 @@ mod tests {
         }
     }
 
+    fn ddl(statement: Vec<u8>) -> Item {
+        let by = Replacement {
+            shape: shape(),
+            since: set("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-9"),
+            rows_estimate: None,
+        };
+        Item::Ddl(Box::new(Ddl {
+            gtid: "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:7".parse().expect("a gtid"),
+            commit_us: 5,
+            position: BinlogPosition::default(),
+            statement,
+            session: DdlSession {
+                default_schema: "schöp".into(),
+                sql_mode: u64::MAX,
+                ..DdlSession::default()
+            },
+            steps: vec![DdlStep::Replace {
+                table: shape().name,
+                by: Some(Box::new(by)),
+            }],
+        }))
+    }
+
     fn item() -> impl Strategy<Value = Item> {
         prop_oneof![
             4 => txn(),
             2 => chunk(),
             1 => shape_id().prop_map(|id| Item::Shape { id, shape: shape() }),
             1 => shape_id().prop_map(|shape| Item::Reset { shape }),
+            1 => vec(any::<u8>(), 0..40).prop_map(ddl),
             1 => (1..1000_u64, vec(plan(), 0..4)).prop_map(|(last, copy)| Item::Start {
                 executed: set(&format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-{last}")),
                 source_uuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562".into(),

@@ -64,7 +64,7 @@ impl Sink {
                 rows.into_iter().for_each(|row| self.insert(row));
                 self.is_done |= is_last;
             }
-            Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } => {}
+            Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } | Item::Ddl(_) => {}
         }
     }
 
@@ -160,6 +160,7 @@ impl CopyBed {
             rows: 0,
             rows_estimate: None,
             is_done: false,
+            since: Default::default(),
         }];
         Self {
             merger: Merger::new(&source, std::slice::from_ref(&shape), &copy, start.clone()),

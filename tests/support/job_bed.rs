@@ -190,6 +190,11 @@ impl JobBed {
         self.await_status(&format!("the job is {state}"), |status| status["state"] == state)
     }
 
+    /// What differs in a table.
+    pub async fn difference(&self, table: &str) -> Option<String> {
+        difference(&self.source, &servers().target, &self.schema.base, table).await
+    }
+
     /// Waits until every table is equal on both sides.
     pub fn await_equal(&self, limit: Duration) {
         let start = std::time::Instant::now();

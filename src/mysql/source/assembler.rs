@@ -5,51 +5,27 @@
 
 use mysql_common::binlog::events::{BinlogEventHeader, Event};
 
-use crate::core::change::{BinlogPosition, Change};
-use crate::core::ddl_scope::{ReplicatedNames, Touch};
+use crate::core::change::BinlogPosition;
+use crate::core::ddl::{Ddl, DdlSession, DdlStep};
+use crate::core::ddl_scope::Touch;
 use crate::core::gtid_set::Gtid;
 use crate::mysql::error::Error;
 use crate::mysql::source::event::{self, Damaged, FLAG_IGNORABLE, Query, Verb, kind};
+use crate::mysql::source::query_session;
+use crate::mysql::source::reader_event::ReaderEvent;
 use crate::mysql::source::rows_event::{self, RowsError, TABLE_ID_NONE};
-use crate::mysql::source::table_map::{MapError, Scope, TableMaps, table_id};
+use crate::mysql::source::scope::{Meaning, Scope};
+use crate::mysql::source::table_map::{MapError, TableMaps, table_id};
 
 /// Largest compressed transaction once inflated. The driver inflates it as a whole, so this bounds memory from the second
 /// such transaction on, not the first; 64 MiB is a guess at four times the link's frame limit.
 const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 
-/// What the source's binlog says, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReaderEvent {
-    /// A transaction begins.
-    Begin {
-        /// Its id.
-        gtid: Gtid,
-        /// The largest `sequence_number` it depends on, within its binlog file.
-        last_committed: i64,
-        /// Its own number within its binlog file.
-        sequence_number: i64,
-        /// Original commit time, microseconds since the epoch.
-        commit_us: u64,
-    },
-    /// The next changes of the open transaction, in scope, never empty: those of one rows event, 8 KiB unless one row is
-    /// larger or the server's `binlog_row_event_max_size` is.
-    Changes(Vec<Change>),
-    /// The open transaction ends. Without `Changes` before, nothing in it concerns the scope.
-    Commit {
-        /// Its end.
-        position: BinlogPosition,
-    },
-    /// Everything up to here was delivered. Only between transactions: from heartbeats and rotations.
-    Position {
-        /// Where.
-        position: BinlogPosition,
-    },
-}
-
 /// The transaction that is being read.
 #[derive(Debug)]
 struct Open {
     gtid: Gtid,
+    commit_us: u64,
     /// BEGIN was seen: statements do not close it.
     is_in_body: bool,
     has_changes: bool,
@@ -60,7 +36,6 @@ struct Open {
 pub(super) struct Assembler {
     address: String,
     scope: Scope,
-    names: ReplicatedNames,
     maps: TableMaps,
     file: String,
     open: Option<Open>,
@@ -74,12 +49,10 @@ type Step = Result<Option<ReaderEvent>, Error>;
 
 impl Assembler {
     pub fn new(address: String, scope: Scope) -> Self {
-        let names = ReplicatedNames::new(scope.names());
         let (maps, file) = (TableMaps::default(), String::new());
         Self {
             address,
             scope,
-            names,
             maps,
             file,
             open: None,
@@ -110,7 +83,7 @@ impl Assembler {
                 self.rows(header.event_type_raw(), body)
             }
             kind::XID => self.commit(end),
-            kind::QUERY => self.query(body, end),
+            kind::QUERY => self.query(body, header.timestamp(), end),
             kind::ROTATE => self.rotate(body, header.log_pos() != 0),
             kind::HEARTBEAT => Ok(self.heartbeat(body, end)),
             kind::TRANSACTION_PAYLOAD => self.payload(body, end),
@@ -126,6 +99,7 @@ impl Assembler {
         let head = event::transaction_head(event).map_err(|error| self.damaged(error))?;
         self.open = Some(Open {
             gtid: head.gtid.clone(),
+            commit_us: head.commit_us,
             is_in_body: false,
             has_changes: false,
         });
@@ -138,7 +112,8 @@ impl Assembler {
     }
 
     fn table_map(&mut self, body: &[u8]) -> Step {
-        match self.maps.learn(&self.scope, body) {
+        let gtid = self.open.as_ref().map(|open| &open.gtid);
+        match self.maps.learn(&self.scope, gtid, body) {
             Ok(()) => Ok(None),
             Err(MapError::Damaged(error)) => Err(self.damaged(error)),
             Err(MapError::Misfit { object, found, expected }) => Err(self.refused(
@@ -187,7 +162,7 @@ impl Assembler {
         }))
     }
 
-    fn query(&mut self, body: &[u8], end: u64) -> Step {
+    fn query(&mut self, body: &[u8], seconds: u32, end: u64) -> Step {
         let query = Query::read(body).map_err(|error| self.damaged(error))?;
         let Some(open) = &mut self.open else {
             return Err(self.broken(format!("a statement outside of a transaction: `{}`", query.excerpt())));
@@ -212,30 +187,61 @@ impl Assembler {
                 "no XA",
                 "this version cannot replicate XA: end the use of XA on this server, then copy the tables again",
             )),
-            Verb::Other => self.statement(&query, end),
+            Verb::Other => self.statement(&query, seconds, end),
         }
     }
 
     /// A statement that is neither the frame of a transaction nor about one.
-    fn statement(&mut self, query: &Query<'_>, end: u64) -> Step {
-        let (what, fix) = match self.names.touched_by(query.text, &query.schema) {
-            Touch::No if self.open.as_ref().is_some_and(|open| open.is_in_body) => return Ok(None),
-            Touch::No => return self.commit(end),
-            Touch::Definition => (
-                "a definition change of a replicated table",
-                "this version cannot replicate DDL: change the target in the same way and copy the tables again with a new job",
-            ),
+    fn statement(&mut self, query: &Query<'_>, seconds: u32, end: u64) -> Step {
+        let session = query_session::read(query.status, &query.schema, seconds);
+        let Some(open) = &mut self.open else {
+            return Err(self.broken("a statement outside of a transaction"));
+        };
+        let touch = match self.scope.meaning(query.text, &session, &open.gtid) {
+            Meaning::Elsewhere if open.is_in_body => return Ok(None),
+            Meaning::Elsewhere => return self.commit(end),
+            Meaning::ElsewhereWithRows => {
+                open.is_in_body = true;
+                return Ok(None);
+            }
+            Meaning::Steps(steps) if open.has_changes => {
+                let steps = format!("{} steps of a change of definitions behind rows", steps.len());
+                return Err(self.broken(steps));
+            }
+            Meaning::Steps(steps) => return self.definition(query, session, steps, end),
+            Meaning::Refused(touch) => touch,
+        };
+        let (what, fix) = match touch {
             Touch::Rows => (
                 "a change in statement format",
                 "set binlog_format = ROW for all sessions of the source, then copy the tables again",
             ),
-            Touch::Unclear => (
+            Touch::Definition => (
+                "a definition change of a replicated table",
+                "this version cannot replicate it: change the target in the same way and copy the tables again with a new job",
+            ),
+            Touch::Unclear | Touch::No => (
                 "a statement that is not understood",
                 "make sure it does not concern the tables, then copy them again with a new job",
             ),
         };
         let found = format!("{what}, `{}` in schema `{}`", query.excerpt(), query.schema);
-        Err(self.refused(found, "row changes only", fix))
+        Err(self.refused(found, "row changes, and definition changes that can be carried out", fix))
+    }
+
+    fn definition(&mut self, query: &Query<'_>, session: DdlSession, steps: Vec<DdlStep>, end: u64) -> Step {
+        let position = self.position(end);
+        let Some(open) = self.open.take() else {
+            return Err(self.broken("a statement outside of a transaction"));
+        };
+        Ok(Some(ReaderEvent::Ddl(Box::new(Ddl {
+            gtid: open.gtid,
+            commit_us: open.commit_us,
+            position,
+            statement: query.text.to_vec(),
+            session,
+            steps,
+        }))))
     }
 
     fn rotate(&mut self, body: &[u8], is_real: bool) -> Step {
@@ -470,7 +476,7 @@ mod tests {
     #[test]
     fn what_cannot_be_replicated_is_refused_with_its_gtid_and_text() {
         for (statement, word) in [
-            ("ALTER TABLE s.t ADD c INT", "definition"),
+            ("ALTER TABLE s.t DISCARD TABLESPACE", "definition"),
             ("UPDATE s.t SET c0 = 1", "statement format"),
             ("XA START X'01',X'',1", "XA"),
             ("FROBNICATE", "not understood"),
@@ -490,6 +496,29 @@ mod tests {
                 "{event_kind}"
             );
         }
+    }
+
+    #[test]
+    fn a_definition_change_of_a_replicated_table_is_one_event_with_its_gtid_and_session() {
+        let mut assembler = assembler();
+        assembler.take(&gtid(7)).unwrap();
+        let Ok(Some(ReaderEvent::Ddl(ddl))) = assembler.take(&query("s", "ALTER TABLE t ADD c INT")) else {
+            panic!("no change of definitions")
+        };
+        assert_eq!(ddl.gtid.to_string(), "11111111-1111-1111-1111-111111111111:7");
+        assert_eq!((ddl.position.offset, ddl.session.default_schema.as_str()), (200, "s"));
+        assert_eq!(ddl.statement, b"ALTER TABLE t ADD c INT");
+        assert!(matches!(&ddl.steps[..], [DdlStep::Execute { table }] if table.table == "t"));
+    }
+
+    #[test]
+    fn a_table_made_elsewhere_with_its_rows_is_passed_over_as_one_transaction() {
+        let mut assembler = assembler();
+        assembler.take(&gtid(1)).unwrap();
+        let made = query("x", "CREATE TABLE `y` (a INT) START TRANSACTION");
+        assert!(matches!(assembler.take(&made), Ok(None)));
+        let end = event(kind::XID, 0, 300, &[0; 8]);
+        assert!(matches!(assembler.take(&end), Ok(Some(ReaderEvent::Commit { .. }))));
     }
 
     #[test]

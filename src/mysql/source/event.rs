@@ -105,6 +105,8 @@ pub(super) fn transaction_head(event: &Event) -> Result<TransactionHead, Damaged
 pub(super) struct Query<'a> {
     /// Default schema of the session.
     pub schema: Cow<'a, str>,
+    /// Status variables: `query_session` reads them.
+    pub status: &'a [u8],
     /// The text in the session's character set.
     pub text: &'a [u8],
 }
@@ -118,11 +120,12 @@ impl<'a> Query<'a> {
         let schema_bytes = cursor.uint(1).ok_or(WRONG)?;
         cursor.skip(2).ok_or(WRONG)?;
         let status_bytes = cursor.uint(2).ok_or(WRONG)?;
-        cursor.take(status_bytes).ok_or(WRONG)?;
+        let status = cursor.take(status_bytes).ok_or(WRONG)?;
         let schema = cursor.take(schema_bytes).ok_or(WRONG)?;
         cursor.skip(1).ok_or(WRONG)?;
         Ok(Self {
             schema: String::from_utf8_lossy(schema),
+            status,
             text: cursor.rest(),
         })
     }
@@ -254,6 +257,7 @@ mod tests {
             Query::read(&body),
             Ok(Query {
                 schema: "db".into(),
+                status: &[9, 9, 9],
                 text: b"BEGIN"
             })
         );

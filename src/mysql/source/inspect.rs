@@ -26,6 +26,17 @@ const UNKNOWN_VARIABLE: u16 = 1193;
 /// # Errors
 /// `Unsuitable` names the first table that is missing, not InnoDB, or has a column of an unknown type.
 pub async fn shapes(session: &mut Session, names: &[TableName]) -> Result<Vec<TableShape>, Error> {
+    for name in names {
+        check_cascades(session, name).await?;
+    }
+    shapes_as_they_are(session, names).await
+}
+
+/// The same on a target: what its engine does to foreign keys is not in question there.
+///
+/// # Errors
+/// As `shapes`.
+pub async fn shapes_as_they_are(session: &mut Session, names: &[TableName]) -> Result<Vec<TableShape>, Error> {
     session.execute(PLAIN_DEFINITIONS).await?;
     set_if_known(session, SHOW_HIDDEN_KEYS).await?;
     let mut shapes = Vec::with_capacity(names.len());
@@ -58,7 +69,6 @@ async fn set_if_known(session: &mut Session, statement: &str) -> Result<(), Erro
 
 async fn shape(session: &mut Session, name: &TableName) -> Result<TableShape, Error> {
     check_engine(session, name).await?;
-    check_cascades(session, name).await?;
     let columns = columns(session, name).await?;
     let indexes = unique_indexes(session, name).await?;
     let key = choose_key(&indexes, &columns);

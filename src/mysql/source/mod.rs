@@ -3,14 +3,18 @@
 mod assembler;
 pub mod canonical;
 pub mod chunk_reader;
+pub mod definition_hold;
 mod event;
 pub mod heartbeat;
 pub mod inspect;
 pub mod key_literal;
 pub mod key_oracle;
 pub mod key_range;
+mod query_session;
 pub mod reader;
+pub mod reader_event;
 mod rows_event;
+mod scope;
 pub mod start_position;
 mod table_map;
 pub mod tables;

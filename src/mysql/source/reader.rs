@@ -20,8 +20,8 @@ use crate::core::stable_hash::{hash64, hex256};
 use crate::mysql::error::Error;
 use crate::mysql::session::{Session, classify};
 use crate::mysql::source::assembler::Assembler;
-pub use crate::mysql::source::assembler::ReaderEvent;
-pub use crate::mysql::source::table_map::Scope;
+pub use crate::mysql::source::reader_event::ReaderEvent;
+pub use crate::mysql::source::scope::{Scope, Wanted};
 
 /// Longest wait for the first event: the server scans a binlog file for the position (facts/crates 1.3: 0.2 s per 300 MB).
 const FIRST_EVENT_LIMIT: Duration = Duration::from_secs(60);
@@ -65,6 +65,8 @@ impl Reader {
     pub async fn open(database: &DatabaseSpec, options: ReaderOptions, scope: Scope) -> Result<Self, Error> {
         let mut session = Session::connect(database).await?;
         session.execute(session_variables(&options)).await?;
+        let folding: Option<u32> = session.first("SELECT @@GLOBAL.lower_case_table_names").await?;
+        let scope = scope.folding(folding.unwrap_or(0) != 0);
         let (address, server_uuid) = (session.address().to_owned(), session.server_uuid().to_owned());
         let request = BinlogStreamRequest::new(options.server_id)
             .with_gtid()

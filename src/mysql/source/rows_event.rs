@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::core::change::{Change, Row};
 use crate::core::row::RowError;
 use crate::mysql::source::event::{Cursor, Damaged, kind};
-use crate::mysql::source::table_map::ScopeTable;
+use crate::mysql::source::scope::ScopeTable;
 
 /// Why the rows cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,6 +124,7 @@ mod tests {
             id: ShapeId(5),
             layout: RowLayout::new(&shape),
             shape,
+            since: Default::default(),
         }
     }
 

@@ -6,52 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::core::row::RowLayout;
-use crate::core::shape::{ColumnKind, ShapeId, Storage, TableName, TableShape};
+use crate::core::gtid_set::Gtid;
+use crate::core::shape::{ColumnKind, Storage, TableShape};
 use crate::mysql::source::event::{Cursor, Damaged};
+use crate::mysql::source::scope::{Scope, ScopeTable};
 
 /// Maps kept before all are forgotten; each statement sends its maps again, so this only costs a check.
 const MAPS_MAX: usize = 1024;
-
-/// The tables a reader looks at; all others are skipped.
-#[derive(Clone, Debug, Default)]
-pub struct Scope {
-    schemas: HashMap<String, HashMap<String, Arc<ScopeTable>>>,
-}
-
-/// One table in scope.
-#[derive(Debug)]
-pub(super) struct ScopeTable {
-    pub id: ShapeId,
-    pub shape: TableShape,
-    pub layout: RowLayout,
-}
-
-impl Scope {
-    /// The scope of these tables.
-    #[must_use]
-    pub fn new(tables: Vec<(ShapeId, TableShape)>) -> Self {
-        let mut schemas: HashMap<String, HashMap<String, Arc<ScopeTable>>> = HashMap::new();
-        for (id, shape) in tables {
-            let layout = RowLayout::new(&shape);
-            let name = shape.name.clone();
-            let table = Arc::new(ScopeTable { id, shape, layout });
-            schemas.entry(name.schema).or_default().insert(name.table, table);
-        }
-        Self { schemas }
-    }
-
-    /// The names of its tables.
-    pub fn names(&self) -> impl Iterator<Item = &TableName> {
-        self.schemas.values().flat_map(HashMap::values).map(|table| &table.shape.name)
-    }
-
-    fn find(&self, schema: &[u8], table: &[u8]) -> Option<&Arc<ScopeTable>> {
-        // Names in table maps are UTF-8; one that is not cannot be in scope.
-        let schema = std::str::from_utf8(schema).ok()?;
-        self.schemas.get(schema)?.get(std::str::from_utf8(table).ok()?)
-    }
-}
 
 /// Why a table map cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,14 +54,21 @@ impl TableMaps {
         self.known.clear();
     }
 
-    /// Takes the body of a TABLE_MAP event.
-    pub fn learn(&mut self, scope: &Scope, body: &[u8]) -> Result<(), MapError> {
+    /// Takes the body of a TABLE_MAP event of a transaction.
+    pub fn learn(&mut self, scope: &Scope, gtid: Option<&Gtid>, body: &[u8]) -> Result<(), MapError> {
         let id = table_id(body)?;
         if self.known.get(&id).is_some_and(|known| *known.body == *body) {
             return Ok(());
         }
         let map = TableMap::read(body)?;
         let table = scope.find(map.schema, map.table).cloned();
+        // Looked up later than this: its definition is another, its rows come with the copy. The next map is looked at anew.
+        let is_covered = |table: &ScopeTable| gtid.is_some_and(|gtid| table.since.contains(gtid));
+        if table.as_deref().is_some_and(is_covered) {
+            let (body, table) = (Box::default(), None);
+            self.known.insert(id, Known { body, table });
+            return Ok(());
+        }
         if let Some(table) = &table {
             check(&table.shape, &map)?;
         }
@@ -315,6 +283,7 @@ mod tests {
 
     use super::*;
     use crate::core::row::tests::shape;
+    use crate::core::shape::ShapeId;
 
     fn scope(kinds: Vec<ColumnKind>) -> Scope {
         Scope::new(vec![(ShapeId(3), shape(kinds, 1))])
@@ -343,9 +312,9 @@ mod tests {
         let mut maps = TableMaps::default();
         let scope = scope(vec![INT, ColumnKind::VarChar { bytes_max: 400 }]);
         assert!(maps.table(7).is_none());
-        maps.learn(&scope, &map("t", &[3, 15], &[0x90, 1], &[])).unwrap();
+        maps.learn(&scope, None, &map("t", &[3, 15], &[0x90, 1], &[])).unwrap();
         assert_eq!(maps.table(7).unwrap().unwrap().id, ShapeId(3));
-        maps.learn(&scope, &map("u", &[1], &[], &[])).unwrap();
+        maps.learn(&scope, None, &map("u", &[1], &[], &[])).unwrap();
         assert!(maps.table(7).unwrap().is_none());
     }
 
@@ -353,14 +322,16 @@ mod tests {
     fn a_column_that_changed_is_named() {
         let mut maps = TableMaps::default();
         let scope = scope(vec![INT, ColumnKind::Char { bytes_max: 1020 }]);
-        maps.learn(&scope, &map("t", &[3, 254], &[0xce, 0xfc], &[])).unwrap();
-        let error = maps.learn(&scope, &map("t", &[3, 254], &[0xde, 0xfc], &[])).unwrap_err();
+        maps.learn(&scope, None, &map("t", &[3, 254], &[0xce, 0xfc], &[])).unwrap();
+        let error = maps
+            .learn(&scope, None, &map("t", &[3, 254], &[0xde, 0xfc], &[]))
+            .unwrap_err();
         assert!(error.to_string().contains("s.t.c1"), "{error}");
         let error = maps
-            .learn(&scope, &map("t", &[3, 254], &[0xce, 0xfc], &[1, 1, 0x80]))
+            .learn(&scope, None, &map("t", &[3, 254], &[0xce, 0xfc], &[1, 1, 0x80]))
             .unwrap_err();
         assert!(error.to_string().contains("UNSIGNED"), "{error}");
-        let error = maps.learn(&scope, &map("t", &[3], &[], &[])).unwrap_err();
+        let error = maps.learn(&scope, None, &map("t", &[3], &[], &[])).unwrap_err();
         assert!(error.to_string().contains("expected 2 columns"), "{error}");
     }
 
@@ -368,13 +339,13 @@ mod tests {
         #[test]
         fn any_bytes_are_a_map_or_an_error(body in prop::collection::vec(any::<u8>(), 0..60), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let scope = scope(vec![INT, ColumnKind::VarChar { bytes_max: 400 }]);
-            let _ = TableMaps::default().learn(&scope, &body);
+            let _ = TableMaps::default().learn(&scope, None, &body);
             let mut real = map("t", &[3, 15], &[0x90, 1], &[1, 1, 0]);
             let at = at.index(real.len());
             real[at] = byte;
-            let _ = TableMaps::default().learn(&scope, &real);
+            let _ = TableMaps::default().learn(&scope, None, &real);
             real.truncate(at);
-            let _ = TableMaps::default().learn(&scope, &real);
+            let _ = TableMaps::default().learn(&scope, None, &real);
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::core::fault::Faults;
 use crate::core::job_spec::JobSpec;
 use crate::core::shape::{TableName, TableShape};
-use crate::core::table_choice::{Chosen, SYSTEM_SCHEMAS, choose};
+use crate::core::table_choice::{Chosen, SYSTEM_SCHEMAS, choose, choose_one};
 use crate::core::table_map::TableMap;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
@@ -21,6 +21,33 @@ pub async fn chosen(session: &mut Session, spec: &JobSpec) -> Result<Result<Vec<
     let is_exact = spec.selection.is_empty() && !spec.tables.is_empty();
     let found = if is_exact { Vec::new() } else { candidates(session).await? };
     Ok(choose(&spec.tables, &spec.selection, &found))
+}
+
+/// Their names on the source.
+///
+/// # Errors
+/// As `chosen`; the first fault of the choice as `Unsuitable`.
+pub async fn names(session: &mut Session, spec: &JobSpec) -> Result<Vec<TableName>, Error> {
+    let chosen = chosen(session, spec).await?.map_err(first)?;
+    Ok(chosen.into_iter().map(|table| table.name).collect())
+}
+
+/// The definition of one table that came into the job after it began, with its way to the target; None: it is not of the job.
+///
+/// # Errors
+/// As `inspect::shapes`; the first fault of the choice as `Unsuitable`.
+pub async fn one(session: &mut Session, spec: &JobSpec, name: &TableName) -> Result<Option<TableShape>, Error> {
+    let Some(chosen) = choose_one(&spec.tables, &spec.selection, name) else {
+        return Ok(None);
+    };
+    if is_of_peer(session, &name.schema).await? {
+        return Ok(None);
+    }
+    let mut shapes = inspect::shapes(session, std::slice::from_ref(name)).await?;
+    let Some(mut shape) = shapes.pop() else { return Ok(None) };
+    let map = TableMap::of(&shape, &chosen, &spec.selection.skip);
+    shape.map = map.map_err(|faults| first(Faults(faults)))?.map(Box::new);
+    Ok(Some(shape))
 }
 
 /// The definitions of a job's tables, each with its way to the target.
@@ -62,6 +89,15 @@ fn first(faults: Faults) -> Error {
         expected: fault.expected,
         fix: fault.fix,
     }
+}
+
+/// The schema holds peer's own tables (PROTOCOLS 3).
+async fn is_of_peer(session: &mut Session, schema: &str) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = 'fence' AND TABLE_COMMENT LIKE 'peer-meta v%'",
+        quote::text(schema)
+    );
+    Ok(session.first::<u32>(sql).await?.is_some())
 }
 
 /// Every table that may be replicated: not the server's, and none of a schema that holds peer's own tables (PROTOCOLS 3).

@@ -31,20 +31,29 @@ pub async fn ensure(session: &mut Session, meta: &Meta, shape: &TableShape, cont
     }
     compare(session, meta, shape).await?;
     if content == Content::Empty {
-        let found: Option<u32> = session.first(format!("SELECT 1 FROM {} LIMIT 1", quote::table(name))).await?;
-        if found.is_some() {
-            return Err(Error::Unsuitable {
-                object: format!("table {name} of the target"),
-                found: "rows in it".into(),
-                expected: "no table, or an empty one: it is about to be copied".into(),
-                fix: format!(
-                    "TRUNCATE TABLE {} on the target, or start = \"now\" when it already equals the source",
-                    quote::table(name)
-                ),
-            });
-        }
+        refuse_rows(session, name).await?;
     }
     Ok(())
+}
+
+/// The table is not there, or empty.
+pub(super) async fn refuse_rows(session: &mut Session, name: &TableName) -> Result<(), Error> {
+    if !table_exists(session, name).await? {
+        return Ok(());
+    }
+    let found: Option<u32> = session.first(format!("SELECT 1 FROM {} LIMIT 1", quote::table(name))).await?;
+    if found.is_none() {
+        return Ok(());
+    }
+    Err(Error::Unsuitable {
+        object: format!("table {name} of the target"),
+        found: "rows in it".into(),
+        expected: "no table, or an empty one: it is about to be copied".into(),
+        fix: format!(
+            "TRUNCATE TABLE {} on the target, or start = \"now\" when it already equals the source",
+            quote::table(name)
+        ),
+    })
 }
 
 /// Source and target are two servers. On one, each table would be its own target: every change would come back.
@@ -80,7 +89,8 @@ async fn table_exists(session: &mut Session, name: &TableName) -> Result<bool, E
     Ok(session.first::<u32>(sql).await?.is_some())
 }
 
-async fn ensure_schema(session: &mut Session, schema: &str) -> Result<(), Error> {
+/// The schema is there.
+pub(super) async fn ensure_schema(session: &mut Session, schema: &str) -> Result<(), Error> {
     let sql = format!(
         "SELECT 1 FROM information_schema.schemata WHERE schema_name = {}",
         quote::text(schema)
@@ -93,7 +103,7 @@ async fn ensure_schema(session: &mut Session, schema: &str) -> Result<(), Error>
 }
 
 /// `SHOW CREATE TABLE` of the source under another name, without the counter of its rows.
-fn create_statement(shape: &TableShape, schema: &str, table: &str) -> Result<String, Error> {
+pub(super) fn create_statement(shape: &TableShape, schema: &str, table: &str) -> Result<String, Error> {
     let head = format!("CREATE TABLE {}", quote::identifier(&shape.name.table));
     let Some(body) = shape.create_sql.strip_prefix(&head) else {
         return Err(Error::Unsuitable {
@@ -114,7 +124,7 @@ fn create_statement(shape: &TableShape, schema: &str, table: &str) -> Result<Str
 }
 
 /// Cuts ` AUTO_INCREMENT=n` from the table options; they stand behind the last line that begins with `)`.
-fn without_counter(body: &str) -> String {
+pub(super) fn without_counter(body: &str) -> String {
     let options_at = body.rfind("\n)").unwrap_or(0);
     let (columns, options) = body.split_at(options_at);
     let Some((before, counter)) = options.split_once(" AUTO_INCREMENT=") else {

@@ -243,7 +243,7 @@ async fn older_sessions(session: &mut Session, meta: &Meta, job: &JobId, epoch: 
     session.rows(sql).await
 }
 
-async fn kill(session: &mut Session, conn_id: u64) -> Result<(), Error> {
+pub(super) async fn kill(session: &mut Session, conn_id: u64) -> Result<(), Error> {
     match session.execute(format!("KILL CONNECTION {conn_id}")).await {
         Ok(_) => Ok(()),
         // 1094: it is gone already.
@@ -283,6 +283,16 @@ pub async fn register(control: &mut Session, meta: &Meta, job: &JobId, epoch: Ep
         Err(error) if error.server_code() == Some(1048) => Err(lost(control, meta, job, epoch).await?),
         Err(error) => Err(error),
     }
+}
+
+/// Forgets a session that was registered and is gone.
+pub async fn unregister(control: &mut Session, meta: &Meta, job: &JobId, epoch: Epoch, conn_id: u32) -> Result<(), Error> {
+    let sql = format!(
+        "DELETE FROM {} WHERE {} AND epoch = {epoch} AND conn_id = {conn_id}",
+        meta.table("session"),
+        of_job(job)
+    );
+    control.execute(sql).await.map(drop)
 }
 
 /// At most 60 of the 64 characters the server allows: 4 + 24 + 1 + 20 + 1 + 10.

@@ -3,6 +3,9 @@
 pub mod apply;
 mod conflict;
 pub mod create;
+pub mod ddl;
+mod ddl_journal;
+mod ddl_session;
 pub mod fence;
 pub mod fence_orders;
 mod form;

@@ -46,19 +46,21 @@ pub async fn read(session: &mut Session, meta: &Meta, job: &JobId, epoch: Epoch)
 
 async fn read_copy(session: &mut Session, meta: &Meta, job: &JobId) -> Result<Vec<CopyRow>, Error> {
     let sql = format!(
-        "SELECT schema_name, table_name, cursor_key, `rows`, rows_estimate, state FROM {} WHERE {} ORDER BY ordinal",
+        "SELECT schema_name, table_name, cursor_key, `rows`, rows_estimate, state, low FROM {} WHERE {} ORDER BY ordinal",
         meta.table("copy"),
         of_job(job)
     );
-    let rows: Vec<(String, String, String, u64, Option<u64>, String)> = session.rows(sql).await?;
+    type Columns = (String, String, String, u64, Option<u64>, String, String);
+    let rows: Vec<Columns> = session.rows(sql).await?;
     rows.into_iter()
-        .map(|(schema, table, cursor, rows, rows_estimate, state)| {
+        .map(|(schema, table, cursor, rows, rows_estimate, state, since)| {
             Ok(CopyRow {
                 table: TableName { schema, table },
                 cursor: parse_key(&cursor).map_err(|found| session.unexpected(found, "a key in copy.cursor_key"))?,
                 rows,
                 rows_estimate,
                 is_done: state == "done",
+                since: GtidSet::parse(&since).map_err(|error| session.unexpected(error.to_string(), "a GTID set in copy.low"))?,
             })
         })
         .collect()
@@ -77,19 +79,20 @@ async fn read_shapes(session: &mut Session, meta: &Meta, job: &JobId) -> Result<
         .collect()
 }
 
-/// Puts a copy row in its place; affects 1 row when new, 2 when changed.
+/// Puts a copy row in its place (`low` holds what it is copied since); affects 1 row when new, 2 when changed.
 #[must_use]
 pub fn copy_statement(meta: &Meta, job: &JobId, ordinal: usize, row: &CopyRow) -> String {
     let estimate = row.rows_estimate.map_or_else(|| "NULL".to_owned(), |rows| rows.to_string());
     let state = if row.is_done { "done" } else { "open" };
     format!(
         "INSERT INTO {} (job, inc, schema_name, table_name, range_no, low, high, cursor_key, `rows`, rows_estimate, state, ordinal) \
-         VALUES ({}, {}, {}, 0, '', '', {}, {}, {estimate}, '{state}', {ordinal}) ON DUPLICATE KEY UPDATE cursor_key = VALUES(cursor_key), \
+         VALUES ({}, {}, {}, 0, {}, '', {}, {}, {estimate}, '{state}', {ordinal}) ON DUPLICATE KEY UPDATE cursor_key = VALUES(cursor_key), \
          `rows` = VALUES(`rows`), state = VALUES(state)",
         meta.table("copy"),
         job_values(job),
         quote::text(&row.table.schema),
         quote::text(&row.table.table),
+        quote::text(&row.since.to_string()),
         quote::text(&format_key(row.cursor.as_ref())),
         row.rows
     )
@@ -108,6 +111,19 @@ pub fn shape_statement(meta: &Meta, job: &JobId, ordinal: usize, version: Seq, s
         quote::text(&shape.name.table),
         quote::text(&definition)
     )
+}
+
+/// Puts all shapes and copy rows anew, in their order: after a change of definitions.
+#[must_use]
+pub fn replace_statements(meta: &Meta, job: &JobId, progress: &Progress) -> Vec<String> {
+    let empty = |table| format!("DELETE FROM {} WHERE {}", meta.table(table), of_job(job));
+    let shapes = progress.shapes.iter().enumerate();
+    let copy = progress.copy.iter().enumerate();
+    [empty("shape"), empty("copy")]
+        .into_iter()
+        .chain(shapes.map(|(at, shape)| shape_statement(meta, job, at, progress.seq, shape)))
+        .chain(copy.map(|(at, row)| copy_statement(meta, job, at, row)))
+        .collect()
 }
 
 /// Stamps the sign of life of an owner with nothing to commit.

@@ -8,7 +8,7 @@ use crate::core::change::{BinlogPosition, Chunk, CopyPlan, CopyRow};
 use crate::core::group::{Group, Table};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::{Epoch, JobId, NodeId, Seq, SourceEpoch};
-use crate::core::job_spec::SinkSpec;
+use crate::core::job_spec::{DatabaseSpec, SinkSpec};
 use crate::core::progress::Progress;
 use crate::core::shape::{ShapeId, TableName, TableShape};
 use crate::mysql::error::Error;
@@ -33,6 +33,7 @@ pub struct Target {
     pub(super) meta: Meta,
     pub(super) job: JobId,
     pub(super) epoch: Epoch,
+    pub(super) endpoint: DatabaseSpec,
     progress: Progress,
     tables: Vec<Option<TableSql>>,
 }
@@ -60,13 +61,21 @@ impl Target {
             meta,
             job: request.job,
             epoch,
+            endpoint: spec.endpoint.clone(),
             progress: progress.clone(),
             tables: Vec::new(),
         };
-        for (at, shape) in progress.shapes.iter().enumerate() {
-            target.set_shape(shape_id(at), shape.clone()).await?;
-        }
+        target.name_tables().await?;
         Ok((target, progress))
+    }
+
+    /// Names the tables of progress anew.
+    pub(super) async fn name_tables(&mut self) -> Result<(), Error> {
+        self.tables.clear();
+        for (at, shape) in self.progress.shapes.clone().into_iter().enumerate() {
+            self.set_shape(shape_id(at), shape).await?;
+        }
+        Ok(())
     }
 
     /// The epoch this task writes with.
@@ -286,7 +295,7 @@ impl Target {
         self.explain(failure, statements, None).await
     }
 
-    fn next_progress(&self) -> Progress {
+    pub(super) fn next_progress(&self) -> Progress {
         Progress {
             seq: self.progress.seq.next(),
             ..self.progress.clone()
@@ -305,7 +314,7 @@ impl Target {
         self.progress.seq
     }
 
-    async fn commit(
+    pub(super) async fn commit(
         &mut self,
         statements: &[Statement],
         inside: &[String],

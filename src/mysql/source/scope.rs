@@ -1,0 +1,261 @@
+//! The tables a reader looks at: those it decodes, and those the job wants although they are not there.
+//!
+//! Made by `flow::source_flow` from the target's progress; asked by `table_map` for each map and by `assembler` for each statement.
+//! Names are the server's own spelling; a server that folds names to lower case (`lower_case_table_names`) is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::core::change::CopyRow;
+use crate::core::ddl::{DdlSession, DdlStep};
+use crate::core::ddl_plan::{self, Standing};
+use crate::core::ddl_scope::{ReplicatedNames, Touch};
+use crate::core::ddl_statement::{self, Statement};
+use crate::core::gtid_set::{Gtid, GtidSet};
+use crate::core::row::RowLayout;
+use crate::core::shape::{ShapeId, TableName, TableShape};
+use crate::core::table_choice::{Chosen, Selection, choose_one};
+use crate::mysql::source::query_session::reading;
+
+/// The tables a reader looks at; all others are skipped.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    schemas: HashMap<String, HashMap<String, Arc<ScopeTable>>>,
+    /// What the job asks for; None: only the tables that are there.
+    wanted: Option<Wanted>,
+    /// Those of them that are known by name.
+    names_known: Vec<TableName>,
+    names: ReplicatedNames,
+    is_folding: bool,
+}
+
+/// The tables a job asks for, there or not.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// By name.
+    pub exact: Vec<TableName>,
+    /// By rule.
+    pub selection: Selection,
+}
+
+/// One table in scope.
+#[derive(Debug)]
+pub(super) struct ScopeTable {
+    pub id: ShapeId,
+    pub shape: TableShape,
+    pub layout: RowLayout,
+    /// Of these transactions nothing that concerns the table is looked at.
+    pub since: GtidSet,
+}
+
+/// What a statement is to the job.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Nothing.
+    Elsewhere,
+    /// Nothing, but rows follow in its transaction.
+    ElsewhereWithRows,
+    /// These are to be done.
+    Steps(Vec<DdlStep>),
+    /// It may concern a replicated table and cannot be carried out.
+    Refused(Touch),
+}
+
+impl Scope {
+    /// The scope of these tables, and no others.
+    #[must_use]
+    pub fn new(tables: Vec<(ShapeId, TableShape)>) -> Self {
+        Self::of(tables, &[], None)
+    }
+
+    /// The scope of these tables, some of which were looked up after the job began, in a job that wants those too.
+    #[must_use]
+    pub fn of(tables: Vec<(ShapeId, TableShape)>, copy: &[CopyRow], wanted: Option<Wanted>) -> Self {
+        let mut names_known = wanted.as_ref().map(|wanted| wanted.exact.clone()).unwrap_or_default();
+        let mut schemas: HashMap<String, HashMap<String, Arc<ScopeTable>>> = HashMap::new();
+        for (id, shape) in tables {
+            let layout = RowLayout::new(&shape);
+            let name = shape.name.clone();
+            if !names_known.contains(&name) {
+                names_known.push(name.clone());
+            }
+            let row = copy.iter().find(|row| row.table == name);
+            let table = Arc::new(ScopeTable {
+                id,
+                shape,
+                layout,
+                since: row.map(|row| row.since.clone()).unwrap_or_default(),
+            });
+            schemas.entry(name.schema).or_default().insert(name.table, table);
+        }
+        Self {
+            names: ReplicatedNames::new(&names_known),
+            schemas,
+            wanted,
+            names_known,
+            is_folding: false,
+        }
+    }
+
+    /// The server takes names in any case.
+    #[must_use]
+    pub fn folding(self, is_folding: bool) -> Self {
+        Self { is_folding, ..self }
+    }
+
+    pub(super) fn find(&self, schema: &[u8], table: &[u8]) -> Option<&Arc<ScopeTable>> {
+        // Names in table maps are UTF-8; one that is not cannot be in scope.
+        let schema = std::str::from_utf8(schema).ok()?;
+        self.schemas.get(schema)?.get(std::str::from_utf8(table).ok()?)
+    }
+
+    /// What a statement that defines tables, changes rows in statement format, or does something else is to the job.
+    pub(super) fn meaning(&self, text: &[u8], session: &DdlSession, gtid: &Gtid) -> Meaning {
+        let Some(statement) = ddl_statement::read(text, reading(session), &session.default_schema) else {
+            return match self.names.touched_by(text, &session.default_schema) {
+                Touch::No => Meaning::Elsewhere,
+                touch => Meaning::Refused(touch),
+            };
+        };
+        let has_rows = matches!(statement, Statement::CreateTable(_)) && text.trim_ascii_end().ends_with(b"START TRANSACTION");
+        let statement = statement.with_names(&|name| self.spelled(name));
+        let known: Vec<TableName> = self.tables().map(|table| table.shape.name.clone()).collect();
+        let steps = ddl_plan::steps(statement, &known, &|name| self.standing(&self.spelled(name.clone()), gtid));
+        if !steps.iter().all(|step| self.is_possible(step)) {
+            return Meaning::Refused(Touch::Definition);
+        }
+        match (steps.is_empty(), has_rows) {
+            (false, _) => Meaning::Steps(steps),
+            (true, true) => Meaning::ElsewhereWithRows,
+            (true, false) => Meaning::Elsewhere,
+        }
+    }
+
+    fn choice(&self, name: &TableName) -> Option<Chosen> {
+        let wanted = self.wanted.as_ref()?;
+        choose_one(&wanted.exact, &wanted.selection, name)
+    }
+
+    /// The table is on the target as it is on the source: the same statement does the same there.
+    fn is_plain(&self, name: &TableName) -> bool {
+        let known = self.find(name.schema.as_bytes(), name.table.as_bytes());
+        let is_mapped = known.is_some_and(|table| table.shape.map.is_some());
+        let will_be = self.choice(name).is_some_and(|chosen| {
+            let skips = self.wanted.as_ref().is_some_and(|wanted| !wanted.selection.skip.is_empty());
+            let rule = chosen.rule.as_ref();
+            skips
+                || chosen.to != *name
+                || rule.is_some_and(|rule| !rule.columns.is_empty() || rule.filter.is_some() || !rule.to.is_empty())
+        });
+        !is_mapped && !will_be
+    }
+
+    /// A step that runs on the target what was written for the source.
+    fn is_possible(&self, step: &DdlStep) -> bool {
+        match step {
+            DdlStep::Execute { table } => self.is_plain(table),
+            DdlStep::Rename { moved, .. } => moved
+                .iter()
+                .all(|(from, to)| self.is_plain(from) && to.as_ref().is_none_or(|to| self.is_plain(to))),
+            DdlStep::Drop { .. } | DdlStep::Truncate { .. } | DdlStep::Replace { .. } => true,
+        }
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &Arc<ScopeTable>> {
+        self.schemas.values().flat_map(HashMap::values)
+    }
+
+    fn standing(&self, name: &TableName, gtid: &Gtid) -> Standing {
+        match self.find(name.schema.as_bytes(), name.table.as_bytes()) {
+            Some(table) if table.since.contains(gtid) => Standing::Covered,
+            Some(_) => Standing::Known,
+            None if self.choice(name).is_some() => Standing::Missing,
+            None => Standing::Outside,
+        }
+    }
+
+    /// The name as the server and the job spell it.
+    fn spelled(&self, name: TableName) -> TableName {
+        if !self.is_folding {
+            return name;
+        }
+        let fold = |name: &TableName| (name.schema.to_lowercase(), name.table.to_lowercase());
+        let folded = fold(&name);
+        let known = self.names_known.iter().find(|known| fold(known) == folded);
+        known.cloned().unwrap_or(TableName {
+            schema: folded.0,
+            table: folded.1,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::row::tests::shape;
+    use crate::core::shape::ColumnKind;
+
+    fn name(table: &str) -> TableName {
+        TableName {
+            schema: "s".into(),
+            table: table.into(),
+        }
+    }
+
+    /// `s.t` is there, looked up after transaction 5; `s.m` is wanted.
+    fn scope() -> Scope {
+        let table = shape(vec![ColumnKind::Year], 1);
+        let row = CopyRow {
+            since: GtidSet::parse("11111111-1111-1111-1111-111111111111:1-5").unwrap(),
+            ..CopyRow::begun(name("t"), None)
+        };
+        let wanted = Wanted {
+            exact: vec![name("t"), name("m")],
+            ..Wanted::default()
+        };
+        Scope::of(vec![(ShapeId(0), table)], &[row], Some(wanted))
+    }
+
+    fn meaning(scope: &Scope, text: &str, number: u64) -> Meaning {
+        let gtid = format!("11111111-1111-1111-1111-111111111111:{number}").parse().unwrap();
+        let session = DdlSession {
+            default_schema: "s".into(),
+            ..DdlSession::default()
+        };
+        scope.meaning(text.as_bytes(), &session, &gtid)
+    }
+
+    #[test]
+    fn what_a_table_was_looked_up_after_is_passed_over() {
+        let execute = Meaning::Steps(vec![DdlStep::Execute { table: name("t") }]);
+        assert_eq!(meaning(&scope(), "ALTER TABLE t ADD c INT", 5), Meaning::Elsewhere);
+        assert_eq!(meaning(&scope(), "ALTER TABLE t ADD c INT", 6), execute);
+    }
+
+    #[test]
+    fn a_wanted_table_that_is_made_is_looked_up() {
+        let replace = Meaning::Steps(vec![DdlStep::Replace {
+            table: name("m"),
+            by: None,
+        }]);
+        assert_eq!(meaning(&scope(), "CREATE TABLE m LIKE x", 9), replace);
+        let made = meaning(&scope(), "CREATE TABLE `x` (a INT) START TRANSACTION", 9);
+        assert_eq!(made, Meaning::ElsewhereWithRows);
+    }
+
+    #[test]
+    fn names_fold_only_where_the_server_folds_them() {
+        let dropped = "DROP TABLE S.T";
+        assert_eq!(meaning(&scope(), dropped, 9), Meaning::Elsewhere);
+        let steps = Meaning::Steps(vec![DdlStep::Drop { table: name("t") }]);
+        assert_eq!(meaning(&scope().folding(true), dropped, 9), steps);
+        let all = meaning(&scope().folding(true), "DROP DATABASE S", 9);
+        assert_eq!(all, steps);
+        assert_eq!(meaning(&scope(), "DROP DATABASE S", 9), Meaning::Elsewhere);
+    }
+
+    #[test]
+    fn a_column_that_is_called_like_a_table_of_the_job_is_none() {
+        assert_eq!(meaning(&scope(), "ALTER TABLE x ADD COLUMN t INT", 9), Meaning::Elsewhere);
+    }
+}

@@ -1,0 +1,278 @@
+//! Carries a change of definitions out on the target, once, whoever dies on the way (PROTOCOLS 5).
+//!
+//! Fed by `flow::ddl_apply` when every group before it is committed: begin (fenced intent), run (on a session of its own, while the
+//! caller keeps the others alive), done (fenced: the new shapes and the transaction's GTID). An owner that finds an intent
+//! asks the journal whether the first step was executed; all other steps may be done again.
+
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+
+use crate::core::ddl::{Ddl, DdlOutcome, DdlStep, Replacement, has_other_key, progress_after};
+use crate::core::disposition::Disposition;
+use crate::core::ids::Seq;
+use crate::core::progress::Progress;
+use crate::core::shape::{TableName, TableShape};
+use crate::mysql::error::Error;
+use crate::mysql::quote;
+use crate::mysql::session::Session;
+use crate::mysql::source::inspect;
+use crate::mysql::target::create;
+use crate::mysql::target::ddl_journal::{self, Marker};
+use crate::mysql::target::ddl_session;
+use crate::mysql::target::fence;
+use crate::mysql::target::progress_store::replace_statements;
+use crate::mysql::target::writer::Target;
+
+/// Longest run of one statement: a table of terabytes that is built anew. A dead server is noticed by the connection, not by this.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Times a statement is tried that waits for somebody's lock on the table, 10 s each.
+const LOCK_TRIES: u32 = 6;
+
+/// A change that was begun.
+#[derive(Debug)]
+pub struct DdlRun {
+    session: Session,
+    marker: Marker,
+    /// Of peer's own tables.
+    schema: String,
+    ddl: Ddl,
+    /// Group of the intent.
+    seq: Seq,
+    /// The first step was executed by an earlier owner.
+    is_executed: bool,
+    /// Progress before.
+    progress: Progress,
+}
+
+impl Target {
+    /// Opens the session, ends what an earlier owner left, and commits the intent unless one is there.
+    pub async fn ddl_begin(&mut self, ddl: &Ddl) -> Result<DdlRun, Error> {
+        let mut session = Session::connect(&self.endpoint).await?;
+        if session.server_uuid() != self.control.server_uuid() {
+            return Err(session.unexpected("another server", "the target's: a switch is going on"));
+        }
+        fence::register(&mut self.control, &self.meta, &self.job, self.epoch, &mut session).await?;
+        ddl_session::lock(&mut session, &mut self.control, &self.job).await?;
+        ddl_session::prepare(&mut session).await?;
+        self.still_ours().await?;
+        let marker = Marker::of(&self.meta, &self.job);
+        let found = ddl_journal::fingerprint(&mut session, ddl).await?;
+        let pending = ddl_journal::pending(&mut session, &self.meta, &self.job).await?;
+        let (seq, is_executed) = match pending {
+            Some(intent) if intent.gtid == ddl.gtid.to_string() => {
+                let is_executed = match ddl.steps.first() {
+                    Some(DdlStep::Rename { .. }) => marker.is_renamed(&mut session).await?,
+                    Some(DdlStep::Execute { .. }) => intent.before != found,
+                    _ => false,
+                };
+                (intent.seq, is_executed)
+            }
+            Some(intent) => return Err(other_intent(&intent, ddl)),
+            None => {
+                if let Some(DdlStep::Rename { .. }) = ddl.steps.first() {
+                    marker.lay_out(&mut session).await?;
+                }
+                let next = self.next_progress();
+                let seq = next.seq;
+                let intent = ddl_journal::intent_statement(&self.meta, &self.job, seq, ddl, &found);
+                self.commit(&[], &[intent], next, 0).await?;
+                (seq, false)
+            }
+        };
+        Ok(DdlRun {
+            session,
+            marker,
+            schema: self.meta.schema().to_owned(),
+            ddl: ddl.clone(),
+            seq,
+            is_executed,
+            progress: self.progress().clone(),
+        })
+    }
+
+    /// Commits that it is done: the new shapes, the copy, and progress with its GTID.
+    pub async fn ddl_done(&mut self, mut run: DdlRun, outcome: &DdlOutcome) -> Result<Seq, Error> {
+        let next = progress_after(self.next_progress(), &run.ddl, outcome);
+        let mut inside = replace_statements(&self.meta, &self.job, &next);
+        inside.extend(ddl_journal::done_statements(&self.meta, &self.job, run.seq, &run.ddl.gtid));
+        let seq = self.commit(&[], &inside, next, run.ddl.commit_us).await?;
+        if let Some(DdlStep::Rename { .. }) = run.ddl.steps.first() {
+            run.marker.remove(&mut run.session).await?;
+        }
+        let conn_id = run.session.connection_id();
+        run.session.close().await;
+        fence::unregister(&mut self.control, &self.meta, &self.job, self.epoch, conn_id).await?;
+        self.name_tables().await?;
+        Ok(seq)
+    }
+
+    async fn still_ours(&mut self) -> Result<(), Error> {
+        match self.fence().await?.map(|row| row.epoch) {
+            Some(found) if found == self.epoch => Ok(()),
+            found => Err(Error::FenceLost { held: self.epoch, found }),
+        }
+    }
+}
+
+impl DdlRun {
+    /// Does what is to be done; may take as long as the server needs.
+    pub async fn run(&mut self) -> Result<DdlOutcome, Error> {
+        let steps = self.ddl.steps.clone();
+        for step in &steps {
+            let done = self.step(step).await;
+            done.map_err(|error| self.explain(error))?;
+        }
+        let changed = changed_tables(&steps);
+        let shapes = inspect::shapes_as_they_are(&mut self.session, &changed).await;
+        let shapes = shapes.map_err(|error| self.explain(error))?;
+        let emptied = self.empty_what_cannot_go_on(&steps, &shapes).await?;
+        Ok(DdlOutcome { shapes, emptied })
+    }
+
+    async fn step(&mut self, step: &DdlStep) -> Result<(), Error> {
+        match step {
+            DdlStep::Execute { .. } | DdlStep::Rename { .. } if self.is_executed => Ok(()),
+            DdlStep::Execute { .. } => {
+                ddl_session::become_source(&mut self.session, &self.ddl.session).await?;
+                let text = self.ddl.statement.clone();
+                self.statement(&text).await?;
+                ddl_session::prepare(&mut self.session).await
+            }
+            DdlStep::Rename { pairs, .. } => {
+                for (_, to) in pairs {
+                    create::ensure_schema(&mut self.session, &to.schema).await?;
+                }
+                let sql = self.marker.rename_statement(pairs);
+                self.statement(sql.as_bytes()).await
+            }
+            DdlStep::Drop { table } => self.drop_table(&self.on_target(table)).await,
+            DdlStep::Truncate { table } => self.truncate(&self.on_target(table)).await,
+            DdlStep::Replace { table, by } => self.replace(table, by.as_deref()).await,
+        }
+    }
+
+    /// Runs one statement; what waits for a lock is tried again.
+    async fn statement(&mut self, text: &[u8]) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let outcome = self
+                .session
+                .within(STATEMENT_LIMIT, "a change of definitions", async |conn| {
+                    conn.query_drop(text).await
+                })
+                .await;
+            match outcome {
+                Err(error) if error.is_lock_conflict() && tries < LOCK_TRIES => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn drop_table(&mut self, table: &TableName) -> Result<(), Error> {
+        let sql = format!("DROP TABLE IF EXISTS {}", quote::table(table));
+        match self.statement(sql.as_bytes()).await {
+            // The schema is gone, and the table with it.
+            Err(error) if error.server_code() == Some(1049) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn truncate(&mut self, table: &TableName) -> Result<(), Error> {
+        let sql = format!("TRUNCATE TABLE {}", quote::table(table));
+        self.statement(sql.as_bytes()).await
+    }
+
+    async fn replace(&mut self, table: &TableName, by: Option<&Replacement>) -> Result<(), Error> {
+        let is_ours = self.progress.shapes.iter().any(|shape| shape.name == *table);
+        if is_ours {
+            self.drop_table(&self.on_target(table)).await?;
+        }
+        let Some(by) = by else { return Ok(()) };
+        let shape = by.shape.on_target();
+        let name = &shape.name;
+        self.refuse_taken(table, name)?;
+        create::refuse_rows(&mut self.session, name).await?;
+        self.drop_table(name).await?;
+        create::ensure_schema(&mut self.session, &name.schema).await?;
+        let sql = create::create_statement(&shape, &name.schema, &name.table)?;
+        self.statement(sql.as_bytes()).await
+    }
+
+    /// The name a table of the source has on the target.
+    fn on_target(&self, table: &TableName) -> TableName {
+        let shape = self.progress.shapes.iter().find(|shape| shape.name == *table);
+        shape.map_or_else(|| table.clone(), |shape| shape.on_target().name.clone())
+    }
+
+    /// No other table of the job, and none of peer's own, has this name on the target.
+    fn refuse_taken(&self, table: &TableName, name: &TableName) -> Result<(), Error> {
+        let mut others = self.progress.shapes.iter().filter(|shape| shape.name != *table);
+        let other = others.find(|shape| shape.on_target().name == *name);
+        let found = match other {
+            Some(other) => format!("the table that {} is replicated to", other.name),
+            None if name.schema == self.schema => "the schema of peer's own tables".to_owned(),
+            None => return Ok(()),
+        };
+        Err(Error::Unsuitable {
+            object: format!("table {name} of the target"),
+            found,
+            expected: format!("a name of its own for {table}"),
+            fix: "give the table another name on the target, or leave it out of the job".into(),
+        })
+    }
+
+    /// A table whose copy is under way by a key that is another now: its rows come again.
+    async fn empty_what_cannot_go_on(&mut self, steps: &[DdlStep], shapes: &[TableShape]) -> Result<Vec<TableName>, Error> {
+        let mut emptied = Vec::new();
+        for shape in shapes {
+            let before = name_before(steps, &shape.name);
+            let known = self.progress.shapes.iter().find(|known| known.name == before);
+            let is_copying = self.progress.copy.iter().any(|row| row.table == before && !row.is_done);
+            if is_copying && known.is_some_and(|known| has_other_key(known, shape)) {
+                self.truncate(&shape.name).await?;
+                emptied.push(shape.name.clone());
+            }
+        }
+        Ok(emptied)
+    }
+
+    /// A statement that the target refuses stops the job with both texts.
+    fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Server { code, ref message, .. } if error.disposition() == Disposition::Fatal => Error::DdlFailed {
+                gtid: self.ddl.gtid.to_string(),
+                statement: self.ddl.excerpt(),
+                reason: format!("error {code}: {message}"),
+            },
+            other => other,
+        }
+    }
+}
+
+/// Names, as they are now, of the tables that have another definition and stay in the job.
+fn changed_tables(steps: &[DdlStep]) -> Vec<TableName> {
+    match steps.first() {
+        Some(DdlStep::Execute { table }) => vec![table.clone()],
+        Some(DdlStep::Rename { moved, .. }) => moved.iter().filter_map(|(_, to)| to.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn name_before(steps: &[DdlStep], name: &TableName) -> TableName {
+    let Some(DdlStep::Rename { moved, .. }) = steps.first() else {
+        return name.clone();
+    };
+    let pair = moved.iter().find(|(_, to)| to.as_ref() == Some(name));
+    pair.map_or(name, |(from, _)| from).clone()
+}
+
+fn other_intent(intent: &ddl_journal::Intent, ddl: &Ddl) -> Error {
+    Error::Unsuitable {
+        object: "the journal of definition changes on the target".into(),
+        found: format!("transaction {}, `{}`, begun and not done", intent.gtid, intent.statement),
+        expected: format!("transaction {}, which comes next on this source", ddl.gtid),
+        fix: "point the job at the source it had, or copy again".into(),
+    }
+}

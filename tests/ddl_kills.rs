@@ -1,0 +1,118 @@
+//! Kills of the sink's peer around changes of definitions: each is carried out once, nothing is lost.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::job_bed::JobBed;
+use support::peers::TestCluster;
+use support::wait::until;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A streaming job between four peers, any of which may run either task.
+fn bed(word: &str) -> JobBed {
+    let mut bed = JobBed::new(word, &["t", "u"]);
+    for name in ["a", "b", "c"] {
+        bed.cluster.add(name, "dc1", &[]);
+    }
+    bed.cluster.await_members(3);
+    bed.submit();
+    bed.await_state("streaming");
+    bed
+}
+
+/// Kills the peer that runs the sink task and waits for another one; the killed one comes back.
+fn kill_sink(bed: &mut JobBed) {
+    let status = bed.await_status("a sink", |status| status["sink"]["peer"].is_string());
+    let name = status["sink"]["peer"].as_str().unwrap().to_owned();
+    bed.cluster.peer_mut(&name).kill();
+    bed.await_status("another sink", |status| {
+        status["sink"]["peer"].is_string() && status["sink"]["peer"] != name.as_str()
+    });
+    restart(&mut bed.cluster, &name);
+}
+
+fn restart(cluster: &mut TestCluster, name: &str) {
+    let seed = cluster.any().run_field("peer");
+    cluster.peer_mut(name).restart(Some(&seed));
+}
+
+/// Waits until the target has all that the source has: before that, tables cannot be compared, their names and columns change.
+fn await_equal(bed: &JobBed) {
+    // Two heartbeats from now the source's state of now is known.
+    std::thread::sleep(Duration::from_millis(2100));
+    until("the target has everything", LIMIT, || {
+        let status = bed.cluster.any().json(&["status", &bed.job.name]).ok()?;
+        assert_ne!(status["state"], "failed", "{status:#}");
+        (status["caught_up"] == true).then_some(())
+    });
+    bed.await_equal(LIMIT);
+}
+
+/// Waits until the target has begun a change and waits for a lock.
+fn await_waiting(bed: &JobBed) {
+    until("the target works on the change", LIMIT, || {
+        let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock'";
+        (bed.target_number(sql) > 0).then_some(())
+    });
+}
+
+#[test]
+fn p3_an_alter_that_is_under_way_when_the_sink_dies_is_carried_out_once() {
+    let mut bed = bed("ddlwhile");
+    bed.on_source(&["INSERT INTO {}.t VALUES (1, 'one')"]);
+    bed.await_equal(LIMIT);
+    let lock = bed.lock_on_target("t");
+    bed.on_source(&[
+        "ALTER TABLE {}.t ADD COLUMN n INT DEFAULT 5",
+        "INSERT INTO {}.t VALUES (2, 'two', 6)",
+        "ALTER TABLE {}.t ADD COLUMN m INT DEFAULT 8",
+        "INSERT INTO {}.t VALUES (3, 'three', 6, 9)",
+    ]);
+    await_waiting(&bed);
+    kill_sink(&mut bed);
+    drop(lock);
+    await_equal(&bed);
+}
+
+#[test]
+fn p3_names_that_are_exchanged_when_the_sink_dies_are_exchanged_once() {
+    let mut bed = bed("ddlswap");
+    bed.on_source(&["INSERT INTO {}.t VALUES (1, 'of t')", "INSERT INTO {}.u VALUES (2, 'of u')"]);
+    bed.await_equal(LIMIT);
+    let lock = bed.lock_on_target("t");
+    bed.on_source(&[
+        "RENAME TABLE {}.t TO {}.tmp, {}.u TO {}.t, {}.tmp TO {}.u",
+        "INSERT INTO {}.t VALUES (3, 'of u, called t')",
+    ]);
+    await_waiting(&bed);
+    kill_sink(&mut bed);
+    drop(lock);
+    await_equal(&bed);
+}
+
+#[test]
+fn p3_kills_at_random_moments_between_many_changes_lose_and_double_nothing() {
+    let mut bed = bed("ddlrandom");
+    for round in 0..6u64 {
+        bed.on_source(&[
+            &format!("INSERT INTO {{}}.t (id, v) VALUES ({round}, 'before')"),
+            &format!("ALTER TABLE {{}}.t ADD COLUMN c{round} INT DEFAULT {round}"),
+            &format!("UPDATE {{}}.t SET c{round} = c{round} + 1"),
+            "RENAME TABLE {}.t TO {}.tmp, {}.u TO {}.t, {}.tmp TO {}.u",
+            &format!("INSERT INTO {{}}.t (id, v) VALUES ({}, 'exchanged')", 100 + round),
+            &format!("CREATE INDEX by_{round} ON {{}}.u (id, v(5))"),
+            "RENAME TABLE {}.t TO {}.tmp, {}.u TO {}.t, {}.tmp TO {}.u",
+            "TRUNCATE {}.u",
+            &format!("INSERT INTO {{}}.u VALUES ({round}, 'anew')"),
+        ]);
+        std::thread::sleep(Duration::from_millis(90 * round));
+        if round % 2 == 0 {
+            kill_sink(&mut bed);
+        }
+    }
+    await_equal(&bed);
+}
