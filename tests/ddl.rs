@@ -282,3 +282,36 @@ fn p1_tables_by_pattern_come_and_go_and_a_renamed_one_refuses_what_cannot_be_rew
     let failed = bed.await_state("failed");
     assert_eq!(failed["errors"][0]["code"], "PEER1318", "{failed:#}");
 }
+
+#[test]
+fn p1_a_change_waits_for_a_restart_and_a_skipped_one_leaves_the_target_alone() {
+    let mut bed = JobBed::new("asked", &["t", "u"]);
+    bed.job.sink = "on_ddl = { drop-column = \"pause\", truncate = \"skip\" }\n".into();
+    bed.cluster.add("one", "dc1", &[]);
+    bed.submit();
+    bed.await_state("streaming");
+    bed.on_source(&[
+        "INSERT INTO {}.u VALUES (1, 'one')",
+        "TRUNCATE {}.u",
+        "INSERT INTO {}.u VALUES (2, 'two')",
+        "ALTER TABLE {}.t ADD COLUMN w INT",
+        "ALTER TABLE {}.t DROP COLUMN v",
+        "INSERT INTO {}.t VALUES (1, 1)",
+        "ALTER TABLE {}.t DROP COLUMN w",
+        "INSERT INTO {}.t VALUES (2)",
+    ]);
+    for word in ["DROP COLUMN v", "DROP COLUMN w"] {
+        let failed = bed.await_status(word, |status| {
+            status["state"] == "failed" && status["errors"][0]["text"].as_str().is_some_and(|text| text.contains(word))
+        });
+        assert_eq!(failed["errors"][0]["code"], "PEER1322", "{failed:#}");
+        let sql = format!(
+            "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = '{{}}' AND table_name = 't' AND column_name = '{}'",
+            &word[12..]
+        );
+        assert_eq!(bed.target_number(&sql), 1, "nothing is done before it is asked for");
+        bed.act("restart");
+    }
+    await_same(&bed, &["t"]);
+    assert_eq!(bed.target_number("SELECT SUM(id) FROM {}.u"), 3, "the truncate was skipped");
+}

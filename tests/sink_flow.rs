@@ -88,6 +88,7 @@ impl Bench {
             cluster_id: ClusterId("c".repeat(64)),
             life: Life("1".repeat(32)),
             epoch_seen: Epoch(0),
+            restarts: 0,
             endpoint: sink,
             choose_source: Arc::new(move |avoid| {
                 if avoid.contains(&peer.id) {
@@ -245,6 +246,7 @@ fn spec(schema: &str, target_port: u16, group_bytes: u64) -> JobSpec {
             meta_schema: format!("{schema}_meta"),
             constraints: Vec::new(),
             preferences: Preferences::default(),
+            on_ddl: Default::default(),
         },
         selection: Selection::default(),
         tables: vec![TableName {

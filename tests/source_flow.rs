@@ -56,6 +56,7 @@ fn spec(schema: &TestSchema, tables: &[&str]) -> JobSpec {
             meta_schema: schema.meta.clone(),
             constraints: Vec::new(),
             preferences: Preferences::default(),
+            on_ddl: Default::default(),
         },
         selection: Selection::default(),
         tables: tables.iter().map(table).collect(),

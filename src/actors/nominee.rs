@@ -266,6 +266,7 @@ impl Nominee {
             dot: run.dot.clone(),
             life: record.life().clone(),
             epoch_seen: above,
+            restarts: record.restart,
         })
     }
 

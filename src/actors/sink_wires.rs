@@ -43,6 +43,7 @@ impl StartSink {
             cluster_id: me.cluster_id.clone(),
             life: self.life.clone(),
             epoch_seen: self.epoch_seen,
+            restarts: self.restarts,
             endpoint: me.endpoint.clone(),
             leave_source: source_leaver(choose_source.clone(), live_out.clone(), me.roster()),
             choose_source,

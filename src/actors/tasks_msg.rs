@@ -43,6 +43,8 @@ pub struct StartSink {
     pub life: Life,
     /// The largest epoch any claim named.
     pub epoch_seen: Epoch,
+    /// How often a person asked for a restart.
+    pub restarts: u64,
 }
 
 impl StartSink {

@@ -135,6 +135,7 @@ mod tests {
             meta_schema: "m".into(),
             constraints: Vec::new(),
             preferences: Preferences::default(),
+            on_ddl: Default::default(),
         };
         let unreachable = crate::mysql::error::Error::Unreachable {
             address: "db:3306".into(),

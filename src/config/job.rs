@@ -7,6 +7,7 @@
 
 use crate::config::document::{Found, Section, parse};
 use crate::config::fault_list::{FaultList, JOB};
+use crate::config::job_ddl;
 use crate::config::job_endpoint::{ENDPOINT_KEYS, database, start};
 use crate::config::job_later;
 use crate::config::job_placement::{constraints, preferences};
@@ -158,6 +159,7 @@ fn sink(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SinkSpec> {
     let section = root.section("sink", &known, faults);
     let endpoint = database(&section, &["mysql", "kafka"], faults);
     job_later::sink_policies(&section, faults);
+    let on_ddl = job_ddl::on_ddl(&section, faults);
     let meta_schema = match section.text("meta_schema", "peer_meta", faults) {
         None => "peer_meta".to_owned(),
         Some(found) => {
@@ -180,6 +182,7 @@ fn sink(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SinkSpec> {
         meta_schema,
         constraints,
         preferences,
+        on_ddl,
     })
 }
 

@@ -33,28 +33,10 @@ pub(crate) fn snapshot(source: &Section<'_, '_>, faults: &mut FaultList) {
     only(section.number("chunk_rows", (0, 10_000_000), 0, faults), &0, "0", faults);
 }
 
-/// The options of `[sink]` that decide about rows and statements that do not fit.
+/// The options of `[sink]` that decide about rows that do not fit.
 pub(crate) fn sink_policies(sink: &Section<'_, '_>, faults: &mut FaultList) {
     only_word(sink, "on_conflict", &["pause", "source-wins", "target-wins"], faults);
     only_word(sink, "existing_table", &["empty", "truncate", "drop", "merge"], faults);
-    if sink.node("on_ddl").is_some_and(|node| node.get_ref().as_table().is_none()) {
-        return only_word(sink, "on_ddl", &["apply", "pause", "skip"], faults);
-    }
-    let Some(kinds) = sink.text_map("on_ddl", "{ drop-column = \"pause\" }", faults) else {
-        return;
-    };
-    for (kind, policy) in &kinds {
-        if !["apply", "pause", "skip"].contains(&policy.value.as_str()) {
-            let fix = format!("on_ddl = {{ {kind} = \"pause\" }}");
-            faults.value(policy, &format!("`{}`", policy.value), "one of apply, pause, skip", &fix);
-        }
-    }
-    if let Some(at) = sink
-        .key_at("on_ddl")
-        .filter(|_| kinds.values().any(|policy| policy.value != "apply"))
-    {
-        faults.later(&sink.full("on_ddl"), at, "a policy per kind", "`apply`");
-    }
 }
 
 /// `apply.check`.

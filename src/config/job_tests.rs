@@ -1,6 +1,7 @@
 //! What a job file may say and what it may not.
 
 use super::*;
+use crate::core::ddl_policy::{DdlAction, DdlKind};
 use crate::core::job_spec::{Secret, StartPoint, TlsMode};
 
 const SMALL: &str = r#"
@@ -172,8 +173,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
     for (line, key) in [
         ("on_conflict = \"source-wins\"", "sink.on_conflict"),
         ("existing_table = \"merge\"", "sink.existing_table"),
-        ("on_ddl = \"skip\"", "sink.on_ddl"),
-        ("on_ddl = { drop-column = \"pause\" }", "sink.on_ddl"),
         ("kind = \"kafka\"", "sink.kind"),
     ] {
         let found = faults(&SMALL.replace("[sink]", &format!("[sink]\n{line}")));
@@ -345,5 +344,25 @@ proptest::proptest! {
     fn no_text_makes_it_panic(text in "[a-z\\[\\]\"=.{}#\n0-9 /,$-]{0,200}") {
         let _ = parse_job(&text);
         let _ = parse_job(&format!("{SMALL}{text}"));
+    }
+}
+
+#[test]
+fn definition_changes_have_a_policy_as_a_whole_or_by_kind() {
+    let on_ddl = |line: &str| parse_job(&SMALL.replace("[sink]", &format!("[sink]\n{line}"))).map(|job| job.sink.on_ddl);
+    let all = on_ddl("on_ddl = \"pause\"").expect("reads");
+    assert_eq!(all.action(DdlKind::Truncate), DdlAction::Pause);
+    let some = on_ddl("on_ddl = { drop-column = \"pause\", drop-table = \"skip\" }").expect("reads");
+    assert_eq!(some.action(DdlKind::DropColumn), DdlAction::Pause);
+    assert_eq!(some.action(DdlKind::DropTable), DdlAction::Skip);
+    assert_eq!(some.action(DdlKind::AlterTable), DdlAction::Apply);
+    for (line, word) in [
+        ("on_ddl = \"skip\"", "another form"),
+        ("on_ddl = { alter-table = \"skip\" }", "another form"),
+        ("on_ddl = { drop-colum = \"pause\" }", "drop-colum"),
+        ("on_ddl = { drop-column = \"maybe\" }", "maybe"),
+    ] {
+        let found = faults(&SMALL.replace("[sink]", &format!("[sink]\n{line}")));
+        assert!(found.len() == 1 && found[0].contains(word), "{line}: {found:?}");
     }
 }

@@ -6,6 +6,7 @@ mod document;
 mod fault_list;
 pub mod flags;
 pub mod job;
+mod job_ddl;
 mod job_endpoint;
 mod job_later;
 mod job_placement;

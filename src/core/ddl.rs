@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::change::{BinlogPosition, CopyRow};
+use crate::core::ddl_policy::DdlKind;
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::progress::Progress;
 use crate::core::shape::{TableName, TableShape};
@@ -24,6 +25,9 @@ pub struct Ddl {
     pub statement: Vec<u8>,
     /// The session it ran in.
     pub session: DdlSession,
+    /// What `on_ddl` calls it.
+    #[serde(default)]
+    pub kind: DdlKind,
     /// What is to be done, in this order.
     pub steps: Vec<DdlStep>,
 }
@@ -219,6 +223,7 @@ mod tests {
             position: BinlogPosition::default(),
             statement: b"x".to_vec(),
             session: DdlSession::default(),
+            kind: DdlKind::AlterTable,
             steps,
         }
     }

@@ -37,7 +37,7 @@ pub fn steps(statement: Statement, known: &[TableName], standing: &impl Fn(&Tabl
         // One that is known was there: IF NOT EXISTS did nothing.
         Statement::CreateTable(table) if standing(&table) == Standing::Missing => vec![replace(table)],
         Statement::CreateTable(_) => Vec::new(),
-        Statement::AlterTable(table) | Statement::CreateIndex(table) | Statement::DropIndex(table) => {
+        Statement::AlterTable { table, .. } | Statement::CreateIndex(table) | Statement::DropIndex(table) => {
             only_known(table, standing, |table| DdlStep::Execute { table })
         }
         Statement::Truncate(table) => only_known(table, standing, |table| DdlStep::Truncate { table }),
@@ -160,6 +160,13 @@ mod tests {
         }
     }
 
+    fn alter(table: TableName) -> Statement {
+        Statement::AlterTable {
+            table,
+            drops_column: false,
+        }
+    }
+
     fn plan(statement: Statement) -> Vec<DdlStep> {
         steps(statement, &[name("a"), name("b"), name("c")], &standing)
     }
@@ -174,8 +181,8 @@ mod tests {
         for statement in [
             Statement::CreateTable(outside()),
             Statement::CreateTable(name("a")),
-            Statement::AlterTable(outside()),
-            Statement::AlterTable(name("v")),
+            alter(outside()),
+            alter(name("v")),
             Statement::CreateIndex(name("m")),
             Statement::DropTable(vec![outside(), name("m"), name("v")]),
             Statement::Truncate(outside()),

@@ -4,6 +4,7 @@
 //! heads of a few statements and the clauses of ALTER TABLE that are about other tables or rows from elsewhere. Whatever it
 //! does not surely understand it leaves to `ddl_scope`, which refuses what may concern a replicated table.
 
+use crate::core::ddl_policy::DdlKind;
 use crate::core::shape::TableName;
 use crate::core::sql_token::{FOREIGN, Reading, Token, characters, depends_on_version, tokens};
 
@@ -13,7 +14,12 @@ pub enum Statement {
     /// CREATE TABLE in any of its forms.
     CreateTable(TableName),
     /// ALTER TABLE that gives the same rows another form.
-    AlterTable(TableName),
+    AlterTable {
+        /// The table.
+        table: TableName,
+        /// A column goes.
+        drops_column: bool,
+    },
     /// ALTER TABLE whose outcome is not a function of the table's rows: partitions exchanged with another table, numbers given in
     /// the order of the disk. These tables have other rows then.
     ReplaceRows(Vec<TableName>),
@@ -34,13 +40,32 @@ pub enum Statement {
 }
 
 impl Statement {
+    /// Its kind, as `on_ddl` names it.
+    #[must_use]
+    pub fn kind(&self) -> DdlKind {
+        match self {
+            Self::CreateTable(_) => DdlKind::CreateTable,
+            Self::AlterTable { drops_column: true, .. } => DdlKind::DropColumn,
+            Self::AlterTable { .. } | Self::ReplaceRows(_) => DdlKind::AlterTable,
+            Self::CreateIndex(_) => DdlKind::CreateIndex,
+            Self::DropIndex(_) => DdlKind::DropIndex,
+            Self::DropTable(_) => DdlKind::DropTable,
+            Self::RenameTable(_) | Self::AlterAndRename(..) => DdlKind::RenameTable,
+            Self::Truncate(_) => DdlKind::Truncate,
+            Self::DropDatabase(_) => DdlKind::DropDatabase,
+        }
+    }
+
     /// The same with every name of a table as `spelled` gives it.
     #[must_use]
     pub fn with_names(self, spelled: &impl Fn(TableName) -> TableName) -> Self {
         let all = |tables: Vec<TableName>| tables.into_iter().map(spelled).collect();
         match self {
             Self::CreateTable(table) => Self::CreateTable(spelled(table)),
-            Self::AlterTable(table) => Self::AlterTable(spelled(table)),
+            Self::AlterTable { table, drops_column } => Self::AlterTable {
+                table: spelled(table),
+                drops_column,
+            },
             Self::ReplaceRows(tables) => Self::ReplaceRows(all(tables)),
             Self::CreateIndex(table) => Self::CreateIndex(spelled(table)),
             Self::DropIndex(table) => Self::DropIndex(spelled(table)),
@@ -84,7 +109,7 @@ pub fn read(text: &[u8], reading: Reading, default_schema: &str) -> Option<State
     let is_open = matches!(
         statement,
         Statement::CreateTable(_)
-            | Statement::AlterTable(_)
+            | Statement::AlterTable { .. }
             | Statement::ReplaceRows(_)
             | Statement::CreateIndex(_)
             | Statement::DropIndex(_)
@@ -230,7 +255,7 @@ impl<'a> Cursor<'a> {
         let table = self.table()?;
         let clauses = clauses(self.tokens);
         let is_alone = clauses.len() == 1;
-        let (mut replaced, mut renamed) = (Vec::new(), None);
+        let (mut replaced, mut renamed, mut drops_column) = (Vec::new(), None, false);
         for clause in clauses {
             let mut clause = Cursor {
                 tokens: clause,
@@ -247,13 +272,16 @@ impl<'a> Cursor<'a> {
                 replaced.extend([table.clone(), clause.exchanged()?]);
             } else if clause.depends_on_server() {
                 replaced.push(table.clone());
+            } else if clause.skip("drop") {
+                // Anything but a column is named by its kind, a column may be.
+                drops_column |= !clause.skip_any(&["index", "key", "primary", "foreign", "check", "constraint", "partition"]);
             }
         }
         Some(match renamed {
             Some(to) if is_alone => Statement::RenameTable(vec![(table, to)]),
             Some(to) if replaced.is_empty() => Statement::AlterAndRename(table, to),
             Some(_) => return None,
-            None if replaced.is_empty() => Statement::AlterTable(table),
+            None if replaced.is_empty() => Statement::AlterTable { table, drops_column },
             None => {
                 replaced.dedup();
                 Statement::ReplaceRows(replaced)
@@ -318,6 +346,13 @@ mod tests {
         }
     }
 
+    fn alter(table: TableName) -> Statement {
+        Statement::AlterTable {
+            table,
+            drops_column: false,
+        }
+    }
+
     fn read_as(text: &[u8], sql_mode: u64, client_collation: u16) -> Option<Statement> {
         let reading = Reading {
             sql_mode,
@@ -341,15 +376,15 @@ mod tests {
                 "CREATE TABLE `crm` . `U` (a INT) START TRANSACTION",
                 Statement::CreateTable(u()),
             ),
-            ("ALTER TABLE t ADD c INT, DROP COLUMN d", Statement::AlterTable(t())),
             (
-                "ALTER TABLE t RENAME COLUMN a TO b, RENAME INDEX i TO j",
-                Statement::AlterTable(t()),
+                "ALTER TABLE t ADD c INT, DROP INDEX d, DROP PRIMARY KEY, DROP CHECK c, DROP PARTITION p",
+                alter(t()),
             ),
-            ("ALTER TABLE t AUTO_INCREMENT = 7", Statement::AlterTable(t())),
+            ("ALTER TABLE t RENAME COLUMN a TO b, RENAME INDEX i TO j", alter(t())),
+            ("ALTER TABLE t AUTO_INCREMENT = 7", alter(t())),
             (
                 "ALTER TABLE t ADD INDEX (a, b), ADD PARTITION (PARTITION p VALUES IN (1,2))",
-                Statement::AlterTable(t()),
+                alter(t()),
             ),
             ("ALTER TABLE t RENAME TO crm.U", Statement::RenameTable(vec![(t(), u())])),
             ("ALTER TABLE t RENAME AS crm.U", Statement::RenameTable(vec![(t(), u())])),
@@ -380,12 +415,21 @@ mod tests {
             ("TRUNCATE t", Statement::Truncate(t())),
             ("truncate TABLE crm.U", Statement::Truncate(u())),
             ("DROP SCHEMA IF EXISTS `crm`", Statement::DropDatabase("crm".into())),
-            (
-                "/* x */ ALTER -- y\n TABLE #z\n shop./*!50000 t */ ENGINE=InnoDB",
-                Statement::AlterTable(t()),
-            ),
+            ("/* x */ ALTER -- y\n TABLE #z\n shop./*!50000 t */ ENGINE=InnoDB", alter(t())),
         ] {
             assert_eq!(read_plain(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_goes_is_a_kind_of_its_own() {
+        for text in [
+            "ALTER TABLE t DROP c",
+            "ALTER TABLE t ADD c INT, DROP COLUMN `index`",
+            "ALTER TABLE t DROP IF EXISTS c",
+        ] {
+            let kind = read_plain(text).map(|statement| statement.kind());
+            assert_eq!(kind, Some(DdlKind::DropColumn), "{text}");
         }
     }
 
@@ -434,7 +478,7 @@ mod tests {
     fn a_backslash_ends_no_string_unless_the_mode_says_so() {
         // With escapes the whole rest is one string; without, the second clause renames.
         let text = b"ALTER TABLE t COMMENT 'a\\' , RENAME u , COMMENT 'b'";
-        assert_eq!(read_as(text, 0, 255), Some(Statement::AlterTable(table("shop.t"))));
+        assert_eq!(read_as(text, 0, 255), Some(alter(table("shop.t"))));
         assert_eq!(
             read_as(text, NO_ESCAPES, 255),
             Some(Statement::AlterAndRename(table("shop.t"), table("shop.u")))
@@ -444,7 +488,7 @@ mod tests {
     #[test]
     fn a_statement_of_a_gbk_client_is_read_when_its_names_are_ascii() {
         let text = b"ALTER TABLE t COMMENT '\xb0\x5c', ADD `\xb0\x60` INT";
-        assert_eq!(read_as(text, 0, 28), Some(Statement::AlterTable(table("shop.t"))));
+        assert_eq!(read_as(text, 0, 28), Some(alter(table("shop.t"))));
         assert_eq!(read_as(b"DROP TABLE `\xb0\x60`", 0, 28), None);
         assert_eq!(
             read_as("DROP TABLE `客户`".as_bytes(), 0, 255),
@@ -476,7 +520,7 @@ mod tests {
         #[test]
         fn a_string_never_adds_a_clause(content in "[a-z,() ]{0,20}") {
             let text = format!("ALTER TABLE t COMMENT '{content}', COMMENT = \"{content}\", ADD `{content}x` INT");
-            prop_assert_eq!(read_plain(&text), Some(Statement::AlterTable(table("shop.t"))));
+            prop_assert_eq!(read_plain(&text), Some(alter(table("shop.t"))));
         }
     }
 }

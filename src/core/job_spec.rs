@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::change::BinlogPosition;
+use crate::core::ddl_policy::DdlPolicy;
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::JobName;
 use crate::core::job_policy::{Policy, ReschedulePolicy, RestartPolicy};
@@ -82,6 +83,9 @@ pub struct SinkSpec {
     /// Wishes for the sink task.
     #[serde(default, skip_serializing_if = "Preferences::is_empty")]
     pub preferences: Preferences,
+    /// What to do with changes of definitions. Absent in the stored text when all are carried out.
+    #[serde(default, skip_serializing_if = "DdlPolicy::is_default")]
+    pub on_ddl: DdlPolicy,
 }
 
 /// How to reach one MySQL.

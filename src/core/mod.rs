@@ -9,6 +9,7 @@ pub mod copy_state;
 pub mod copy_table;
 pub mod ddl;
 pub mod ddl_plan;
+pub mod ddl_policy;
 pub mod ddl_scope;
 pub mod ddl_statement;
 pub mod disposition;

@@ -42,6 +42,7 @@ pub(crate) fn spec(name: &str) -> JobSpec {
             meta_schema: "m".into(),
             constraints: vec![constraint("${node.datacenter}", "beijing")],
             preferences: Preferences::default(),
+            on_ddl: Default::default(),
         },
         selection: Selection::default(),
         tables: vec![],

@@ -6,7 +6,6 @@
 //! dropped and comes again. It decides nothing about sources and owners: `flow::sink_flow` does.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,7 +16,9 @@ use crate::core::group::{Group, Grouper};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
 use crate::core::shape::{ShapeId, TableName, TableShape};
+use crate::flow::applier_care::CARE_EVERY;
 use crate::flow::byte_channel::ByteReceiver;
+use crate::flow::ddl_apply::OnDdl;
 use crate::flow::error::FlowError;
 use crate::flow::live_limits::LiveLimits;
 use crate::flow::passed::Passed;
@@ -25,15 +26,6 @@ use crate::flow::receiver::Arrived;
 use crate::flow::sink_meter::{Committed, SinkMeter};
 use crate::flow::source_start::shape_id;
 use crate::mysql::target::writer::Target;
-
-/// How often it looks whether the target needs care.
-const CARE_EVERY: Duration = Duration::from_secs(1);
-/// Shortest time between two commits of nothing but progress (PROTOCOLS 2 step 12).
-const PROGRESS_EVERY: Duration = Duration::from_secs(5);
-/// Between two pings: the apply connection ends after 20 s of silence.
-const PING_EVERY: Duration = Duration::from_secs(5);
-/// Between two signs of life when nothing is committed; others wait 3 s for one.
-const BEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// Why an applier ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +43,7 @@ pub enum End {
 pub struct Applier<'a> {
     pub(super) target: &'a mut Target,
     pub(super) meter: Arc<SinkMeter>,
+    pub(super) on_ddl: OnDdl,
     /// Credit of everything applied.
     consumed: watch::Sender<u64>,
     grouper: Grouper,
@@ -58,14 +51,14 @@ pub struct Applier<'a> {
     /// Shapes named before `Start`; element n is shape n.
     first_shapes: Vec<TableShape>,
     is_started: bool,
-    passed: Passed,
+    pub(super) passed: Passed,
     /// Credit of what was taken and is not applied yet.
     credit: u64,
     /// Taken from the channel, not looked at yet.
     held: Option<Arrived>,
-    care_at: Instant,
-    pinged_at: Instant,
-    beaten_at: Instant,
+    pub(super) care_at: Instant,
+    pub(super) pinged_at: Instant,
+    pub(super) beaten_at: Instant,
 }
 
 impl<'a> Applier<'a> {
@@ -81,6 +74,7 @@ impl<'a> Applier<'a> {
         Self {
             target,
             meter,
+            on_ddl: OnDdl::default(),
             consumed,
             grouper,
             limits,
@@ -93,6 +87,11 @@ impl<'a> Applier<'a> {
             pinged_at: now,
             beaten_at: now,
         }
+    }
+
+    /// The same with what the job says about changes of definitions.
+    pub fn with(self, on_ddl: OnDdl) -> Self {
+        Self { on_ddl, ..self }
     }
 
     /// Applies until the channel ends, the target fails or `stop`. A transaction that is being committed is finished.
@@ -369,24 +368,6 @@ impl<'a> Applier<'a> {
     fn settle(&mut self) {
         let credit = std::mem::take(&mut self.credit);
         self.consumed.send_modify(|total| *total += credit);
-    }
-
-    /// Keeps the connections alive, gives signs of life, and between transactions writes what was passed.
-    async fn care(&mut self, is_between: bool) -> Result<(), FlowError> {
-        let now = Instant::now();
-        self.care_at = now + CARE_EVERY;
-        if is_between && now - self.passed.written_at >= PROGRESS_EVERY {
-            self.write_passed().await?;
-        }
-        if now - self.pinged_at >= PING_EVERY {
-            self.target.ping().await?;
-            self.pinged_at = now;
-        }
-        if now - self.beaten_at >= BEAT_EVERY && self.meter.is_source_healthy() {
-            self.target.beat().await?;
-            self.beaten_at = now;
-        }
-        Ok(())
     }
 
     /// Its name on the source: copy rows have that.

@@ -3,46 +3,52 @@
 //! Called by `flow::applier`. While the target works, possibly for hours, the owner's other sessions and its sign of life are kept up.
 //! Afterwards the shapes are other ones: the sink subscribes anew, and the source reads on with them.
 
-use std::time::Duration;
-
-use tokio::time::MissedTickBehavior;
 use tracing::info;
 
 use crate::core::ddl::Ddl;
+use crate::core::ddl_policy::{DdlAction, DdlPolicy};
 use crate::core::gtid_set::GtidSet;
+use crate::core::ids::Seq;
 use crate::flow::applier::Applier;
 use crate::flow::error::FlowError;
 
-/// Between two signs of life; others wait 3 s for one.
-const CARE_EVERY: Duration = Duration::from_secs(2);
+/// What to do with changes, and what was asked for so far.
+#[derive(Clone, Debug, Default)]
+pub struct OnDdl {
+    /// By kind.
+    pub policy: DdlPolicy,
+    /// Restarts that a person asked for.
+    pub restarts: u64,
+}
 
 impl Applier<'_> {
     /// Carries it out and commits it.
     pub(super) async fn ddl(&mut self, ddl: &Ddl) -> Result<(), FlowError> {
         self.write_passed().await?;
-        let mut run = self.target.ddl_begin(ddl).await?;
-        let outcome = {
-            let mut running = std::pin::pin!(run.run());
-            let mut ticks = tokio::time::interval(CARE_EVERY);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    outcome = &mut running => break outcome?,
-                    _ = ticks.tick() => {
-                        self.target.ping().await?;
-                        if self.meter.is_source_healthy() {
-                            self.target.beat().await?;
-                        }
-                    }
-                }
-            }
+        let seq = match self.on_ddl.policy.action(ddl.kind) {
+            DdlAction::Skip => self.target.ddl_skip(ddl).await?,
+            DdlAction::Apply => self.carry_out(ddl, None).await?,
+            DdlAction::Pause => self.carry_out(ddl, Some(self.on_ddl.restarts)).await?,
         };
-        let seq = self.target.ddl_done(run, &outcome).await?;
         info!(gtid = %ddl.gtid, seq = seq.0, "definitions changed");
         let mut added = GtidSet::default();
         added.add(&ddl.gtid);
         self.meter.started(&added, &self.target.progress().copy);
         self.committed(seq, &added, 1, 0, Some(&ddl.position));
         Ok(())
+    }
+
+    async fn carry_out(&mut self, ddl: &Ddl, asks: Option<u64>) -> Result<Seq, FlowError> {
+        let mut run = self.target.ddl_begin(ddl, asks).await?;
+        let outcome = {
+            let mut running = std::pin::pin!(run.run());
+            loop {
+                tokio::select! {
+                    outcome = &mut running => break outcome?,
+                    () = tokio::time::sleep_until(self.care_at) => self.care(false).await?,
+                }
+            }
+        };
+        Ok(self.target.ddl_done(run, &outcome).await?)
     }
 }

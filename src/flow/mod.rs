@@ -1,9 +1,10 @@
 //! Layer 3: the data path, one file per stage.
 
 pub mod applier;
+mod applier_care;
 pub mod byte_channel;
 pub mod chunk_tasks;
-mod ddl_apply;
+pub mod ddl_apply;
 pub mod ddl_item;
 pub mod error;
 pub mod inbox;

@@ -106,6 +106,8 @@ pub struct SinkArgs {
     pub life: Life,
     /// The largest epoch seen in any claim.
     pub epoch_seen: Epoch,
+    /// How often a person asked for a restart: the consent to a definition change that waits.
+    pub restarts: u64,
     /// The way to other peers.
     pub endpoint: Endpoint,
     /// Who may run the source.

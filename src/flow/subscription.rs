@@ -13,6 +13,7 @@ use crate::core::ids::SourceEpoch;
 use crate::core::job_spec::JobSpec;
 use crate::flow::applier::{Applier, End};
 use crate::flow::byte_channel::channel;
+use crate::flow::ddl_apply::OnDdl;
 use crate::flow::error::FlowError;
 use crate::flow::live_limits::LiveLimits;
 use crate::flow::receiver::{self, ReceiverArgs};
@@ -74,7 +75,11 @@ pub async fn run(
     let mut receiving = JoinSet::new();
     receiving.spawn(receiver::run(receive));
     let limits = LiveLimits::new(args.live.clone(), args.memory_bytes / 4);
-    let applier = Applier::new(target, limits, Arc::clone(meter), consumed);
+    let on_ddl = OnDdl {
+        policy: spec.sink.on_ddl.clone(),
+        restarts: args.restarts,
+    };
+    let applier = Applier::new(target, limits, Arc::clone(meter), consumed).with(on_ddl);
     match applier.run(arrived, stop).await? {
         End::Stopped => Ok(Turnout::Stopped),
         End::Reshaped => Ok(Turnout::Reshaped),

@@ -153,6 +153,16 @@ pub enum Error {
         /// What the target says.
         reason: String,
     },
+    /// `on_ddl` says that a person decides about this change. Nothing of it is done.
+    #[error("transaction {gtid} on the source, `{statement}`, waits: `on_ddl` says pause for {kind}")]
+    DdlWaits {
+        /// The transaction.
+        gtid: String,
+        /// Its text.
+        statement: String,
+        /// What `on_ddl` calls it.
+        kind: &'static str,
+    },
     /// The binlog stream is damaged or lacks events. Nothing of the transaction was committed; read it again.
     #[error("binlog stream of `{address}` at transaction {gtid}: {reason}")]
     BrokenStream {
@@ -191,6 +201,7 @@ impl Error {
             | Self::ForeignProgress { .. }
             | Self::NotReplicable { .. }
             | Self::DdlFailed { .. }
+            | Self::DdlWaits { .. }
             | Self::BadRow { .. } => Disposition::Fatal,
         }
     }
@@ -247,6 +258,7 @@ impl Error {
             Self::BrokenStream { .. } => "PEER1319",
             Self::FencedOut { .. } => "PEER1320",
             Self::DdlFailed { .. } => "PEER1321",
+            Self::DdlWaits { .. } => "PEER1322",
         }
     }
 
@@ -267,7 +279,9 @@ impl Error {
             }
             Self::RowMismatch { table, .. } | Self::BadRow { table, .. } => format!("table {table}"),
             Self::Unsuitable { object, .. } => object.clone(),
-            Self::NotReplicable { gtid, .. } | Self::DdlFailed { gtid, .. } => format!("transaction {gtid}"),
+            Self::NotReplicable { gtid, .. } | Self::DdlFailed { gtid, .. } | Self::DdlWaits { gtid, .. } => {
+                format!("transaction {gtid}")
+            }
         };
         let (found, expected) = match self {
             Self::Unsuitable { found, expected, .. } | Self::NotReplicable { found, expected, .. } => {
@@ -306,6 +320,9 @@ impl Error {
             Self::Unsuitable { fix, .. } | Self::NotReplicable { fix, .. } => fix.clone(),
             Self::DdlFailed { .. } => {
                 "do by hand on the target what the statement asks, in any way that gives its tables the definition they have on the source, or take away what is in its way; then `peer restart`".into()
+            }
+            Self::DdlWaits { .. } => {
+                "`peer restart` carries it out; or do by hand on the target what it asks and then `peer restart`, which finds it done".into()
             }
             Self::BrokenStream { .. } => "nothing: it is read again; if it stays, the binlog file on the source is damaged".into(),
             Self::ForeignProgress { .. } => "resume from it with `peer submit FILE --adopt`, or forget it with `peer purge JOB --target`".into(),

@@ -404,6 +404,7 @@ mod tests {
 
     use super::*;
     use crate::core::ddl::{DdlSession, DdlStep, Replacement};
+    use crate::core::ddl_policy::DdlKind;
     use crate::core::shape::{Column, ColumnKind, RowKey, TableName, TableShape};
 
     fn row() -> impl Strategy<Value = Row> {
@@ -510,6 +511,7 @@ mod tests {
                 sql_mode: u64::MAX,
                 ..DdlSession::default()
             },
+            kind: DdlKind::Truncate,
             steps: vec![DdlStep::Replace {
                 table: shape().name,
                 by: Some(Box::new(by)),

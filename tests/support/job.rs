@@ -9,6 +9,8 @@ pub struct JobFile {
     pub start: &'static str,
     pub source_site: Option<&'static str>,
     pub sink_site: Option<&'static str>,
+    /// More lines of `[sink]`.
+    pub sink: String,
     pub extra: String,
 }
 
@@ -19,6 +21,7 @@ impl JobFile {
             start: "snapshot",
             source_site: Some("shanghai"),
             sink_site: Some("beijing"),
+            sink: String::new(),
             extra: String::new(),
         }
     }
@@ -48,7 +51,7 @@ impl JobFile {
             "sink",
             servers.target.port,
             self.sink_site,
-            format!("meta_schema = \"{}\"\n", schema.meta),
+            format!("meta_schema = \"{}\"\n{}", schema.meta, self.sink),
         );
         format!("name = \"{}\"\n{source}{tables}{sink}{}", self.name, self.extra)
     }

@@ -44,6 +44,7 @@ impl Bed {
             meta_schema: schema.meta.clone(),
             constraints: Vec::new(),
             preferences: Preferences::default(),
+            on_ddl: Default::default(),
         };
         let job = JobId {
             name: JobName("orders".into()),

@@ -6,7 +6,7 @@
 use mysql_common::binlog::events::{BinlogEventHeader, Event};
 
 use crate::core::change::BinlogPosition;
-use crate::core::ddl::{Ddl, DdlSession, DdlStep};
+use crate::core::ddl::Ddl;
 use crate::core::ddl_scope::Touch;
 use crate::core::gtid_set::Gtid;
 use crate::mysql::error::Error;
@@ -194,6 +194,7 @@ impl Assembler {
     /// A statement that is neither the frame of a transaction nor about one.
     fn statement(&mut self, query: &Query<'_>, seconds: u32, end: u64) -> Step {
         let session = query_session::read(query.status, &query.schema, seconds);
+        let position = self.position(end);
         let Some(open) = &mut self.open else {
             return Err(self.broken("a statement outside of a transaction"));
         };
@@ -204,11 +205,23 @@ impl Assembler {
                 open.is_in_body = true;
                 return Ok(None);
             }
-            Meaning::Steps(steps) if open.has_changes => {
+            Meaning::Steps(_, steps) if open.has_changes => {
                 let steps = format!("{} steps of a change of definitions behind rows", steps.len());
                 return Err(self.broken(steps));
             }
-            Meaning::Steps(steps) => return self.definition(query, session, steps, end),
+            Meaning::Steps(kind, steps) => {
+                let ddl = Ddl {
+                    gtid: open.gtid.clone(),
+                    commit_us: open.commit_us,
+                    position,
+                    statement: query.text.to_vec(),
+                    session,
+                    kind,
+                    steps,
+                };
+                self.open = None;
+                return Ok(Some(ReaderEvent::Ddl(Box::new(ddl))));
+            }
             Meaning::Refused(touch) => touch,
         };
         let (what, fix) = match touch {
@@ -227,21 +240,6 @@ impl Assembler {
         };
         let found = format!("{what}, `{}` in schema `{}`", query.excerpt(), query.schema);
         Err(self.refused(found, "row changes, and definition changes that can be carried out", fix))
-    }
-
-    fn definition(&mut self, query: &Query<'_>, session: DdlSession, steps: Vec<DdlStep>, end: u64) -> Step {
-        let position = self.position(end);
-        let Some(open) = self.open.take() else {
-            return Err(self.broken("a statement outside of a transaction"));
-        };
-        Ok(Some(ReaderEvent::Ddl(Box::new(Ddl {
-            gtid: open.gtid,
-            commit_us: open.commit_us,
-            position,
-            statement: query.text.to_vec(),
-            session,
-            steps,
-        }))))
     }
 
     fn rotate(&mut self, body: &[u8], is_real: bool) -> Step {
@@ -385,6 +383,7 @@ mod tests {
     use mysql_common::binlog::events::FormatDescriptionEvent;
 
     use super::*;
+    use crate::core::ddl::DdlStep;
     use crate::core::disposition::Disposition;
     use crate::core::row::tests::shape;
     use crate::core::shape::{ColumnKind, ShapeId};

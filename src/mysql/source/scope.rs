@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::core::change::CopyRow;
 use crate::core::ddl::{DdlSession, DdlStep};
 use crate::core::ddl_plan::{self, Standing};
+use crate::core::ddl_policy::DdlKind;
 use crate::core::ddl_scope::{ReplicatedNames, Touch};
 use crate::core::ddl_statement::{self, Statement};
 use crate::core::gtid_set::{Gtid, GtidSet};
@@ -56,7 +57,7 @@ pub(super) enum Meaning {
     /// Nothing, but rows follow in its transaction.
     ElsewhereWithRows,
     /// These are to be done.
-    Steps(Vec<DdlStep>),
+    Steps(DdlKind, Vec<DdlStep>),
     /// It may concern a replicated table and cannot be carried out.
     Refused(Touch),
 }
@@ -119,13 +120,14 @@ impl Scope {
         };
         let has_rows = matches!(statement, Statement::CreateTable(_)) && text.trim_ascii_end().ends_with(b"START TRANSACTION");
         let statement = statement.with_names(&|name| self.spelled(name));
+        let kind = statement.kind();
         let known: Vec<TableName> = self.tables().map(|table| table.shape.name.clone()).collect();
         let steps = ddl_plan::steps(statement, &known, &|name| self.standing(&self.spelled(name.clone()), gtid));
         if !steps.iter().all(|step| self.is_possible(step)) {
             return Meaning::Refused(Touch::Definition);
         }
         match (steps.is_empty(), has_rows) {
-            (false, _) => Meaning::Steps(steps),
+            (false, _) => Meaning::Steps(kind, steps),
             (true, true) => Meaning::ElsewhereWithRows,
             (true, false) => Meaning::Elsewhere,
         }
@@ -227,17 +229,20 @@ mod tests {
 
     #[test]
     fn what_a_table_was_looked_up_after_is_passed_over() {
-        let execute = Meaning::Steps(vec![DdlStep::Execute { table: name("t") }]);
+        let execute = Meaning::Steps(DdlKind::AlterTable, vec![DdlStep::Execute { table: name("t") }]);
         assert_eq!(meaning(&scope(), "ALTER TABLE t ADD c INT", 5), Meaning::Elsewhere);
         assert_eq!(meaning(&scope(), "ALTER TABLE t ADD c INT", 6), execute);
     }
 
     #[test]
     fn a_wanted_table_that_is_made_is_looked_up() {
-        let replace = Meaning::Steps(vec![DdlStep::Replace {
-            table: name("m"),
-            by: None,
-        }]);
+        let replace = Meaning::Steps(
+            DdlKind::CreateTable,
+            vec![DdlStep::Replace {
+                table: name("m"),
+                by: None,
+            }],
+        );
         assert_eq!(meaning(&scope(), "CREATE TABLE m LIKE x", 9), replace);
         let made = meaning(&scope(), "CREATE TABLE `x` (a INT) START TRANSACTION", 9);
         assert_eq!(made, Meaning::ElsewhereWithRows);
@@ -247,10 +252,10 @@ mod tests {
     fn names_fold_only_where_the_server_folds_them() {
         let dropped = "DROP TABLE S.T";
         assert_eq!(meaning(&scope(), dropped, 9), Meaning::Elsewhere);
-        let steps = Meaning::Steps(vec![DdlStep::Drop { table: name("t") }]);
-        assert_eq!(meaning(&scope().folding(true), dropped, 9), steps);
+        let steps = |kind| Meaning::Steps(kind, vec![DdlStep::Drop { table: name("t") }]);
+        assert_eq!(meaning(&scope().folding(true), dropped, 9), steps(DdlKind::DropTable));
         let all = meaning(&scope().folding(true), "DROP DATABASE S", 9);
-        assert_eq!(all, steps);
+        assert_eq!(all, steps(DdlKind::DropDatabase));
         assert_eq!(meaning(&scope(), "DROP DATABASE S", 9), Meaning::Elsewhere);
     }
 

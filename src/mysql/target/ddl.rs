@@ -46,8 +46,9 @@ pub struct DdlRun {
 }
 
 impl Target {
-    /// Opens the session, ends what an earlier owner left, and commits the intent unless one is there.
-    pub async fn ddl_begin(&mut self, ddl: &Ddl) -> Result<DdlRun, Error> {
+    /// Opens the session, ends what an earlier owner left, and commits the intent unless one is there. `asks`: a person must have
+    /// asked for a restart since the intent; that many were asked for until now.
+    pub async fn ddl_begin(&mut self, ddl: &Ddl, asks: Option<u64>) -> Result<DdlRun, Error> {
         let mut session = Session::connect(&self.endpoint).await?;
         if session.server_uuid() != self.control.server_uuid() {
             return Err(session.unexpected("another server", "the target's: a switch is going on"));
@@ -61,6 +62,9 @@ impl Target {
         let pending = ddl_journal::pending(&mut session, &self.meta, &self.job).await?;
         let (seq, is_executed) = match pending {
             Some(intent) if intent.gtid == ddl.gtid.to_string() => {
+                if intent.asked.zip(asks).is_some_and(|(asked, restarts)| restarts <= asked) {
+                    return Err(waits(ddl));
+                }
                 let is_executed = match ddl.steps.first() {
                     Some(DdlStep::Rename { .. }) => marker.is_renamed(&mut session).await?,
                     Some(DdlStep::Execute { .. }) => intent.before != found,
@@ -75,8 +79,11 @@ impl Target {
                 }
                 let next = self.next_progress();
                 let seq = next.seq;
-                let intent = ddl_journal::intent_statement(&self.meta, &self.job, seq, ddl, &found);
+                let intent = ddl_journal::intent_statement(&self.meta, &self.job, seq, ddl, &found, asks);
                 self.commit(&[], &[intent], next, 0).await?;
+                if asks.is_some() {
+                    return Err(waits(ddl));
+                }
                 (seq, false)
             }
         };
@@ -103,6 +110,15 @@ impl Target {
         let conn_id = run.session.connection_id();
         run.session.close().await;
         fence::unregister(&mut self.control, &self.meta, &self.job, self.epoch, conn_id).await?;
+        self.name_tables().await?;
+        Ok(seq)
+    }
+
+    /// Commits that it is passed over; the target stays as it is.
+    pub async fn ddl_skip(&mut self, ddl: &Ddl) -> Result<Seq, Error> {
+        let next = progress_after(self.next_progress(), ddl, &DdlOutcome::default());
+        let inside = replace_statements(&self.meta, &self.job, &next);
+        let seq = self.commit(&[], &inside, next, ddl.commit_us).await?;
         self.name_tables().await?;
         Ok(seq)
     }
@@ -266,6 +282,14 @@ fn name_before(steps: &[DdlStep], name: &TableName) -> TableName {
     };
     let pair = moved.iter().find(|(_, to)| to.as_ref() == Some(name));
     pair.map_or(name, |(from, _)| from).clone()
+}
+
+fn waits(ddl: &Ddl) -> Error {
+    Error::DdlWaits {
+        gtid: ddl.gtid.to_string(),
+        statement: ddl.excerpt(),
+        kind: ddl.kind.word(),
+    }
 }
 
 fn other_intent(intent: &ddl_journal::Intent, ddl: &Ddl) -> Error {

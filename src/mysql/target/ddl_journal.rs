@@ -14,6 +14,8 @@ use crate::mysql::session::Session;
 use crate::mysql::target::create::without_counter;
 use crate::mysql::target::meta::{Meta, job_values, of_job};
 
+/// Begins `after_hash` of an intent that waits for a person; the number of restarts that were asked for until then follows.
+const ASKED: &str = "asked ";
 /// The table is not there.
 const MISSING: u16 = 1146;
 
@@ -28,29 +30,33 @@ pub struct Intent {
     pub statement: String,
     /// Fingerprint of the definition before; empty: there was nothing to compare.
     pub before: String,
+    /// It waits for a restart after this one; None: nobody needs to be asked.
+    pub asked: Option<u64>,
 }
 
 /// The change of this job that was begun and not marked done.
 pub async fn pending(session: &mut Session, meta: &Meta, job: &JobId) -> Result<Option<Intent>, Error> {
     let sql = format!(
-        "SELECT seq, gtid, statement, before_hash FROM {} WHERE {} AND state = 'intent' ORDER BY seq DESC LIMIT 1",
+        "SELECT seq, gtid, statement, before_hash, after_hash FROM {} WHERE {} AND state = 'intent' ORDER BY seq DESC LIMIT 1",
         meta.table("ddl"),
         of_job(job)
     );
-    let row: Option<(u64, String, String, String)> = session.first(sql).await?;
-    Ok(row.map(|(seq, gtid, statement, before)| Intent {
+    let row: Option<(u64, String, String, String, String)> = session.first(sql).await?;
+    Ok(row.map(|(seq, gtid, statement, before, asked)| Intent {
         seq: Seq(seq),
         gtid,
         statement,
         before,
+        asked: asked.strip_prefix(ASKED).and_then(|count| count.parse().ok()),
     }))
 }
 
-/// Writes an intent; for the transaction of group `seq`.
+/// Writes an intent; for the transaction of group `seq`. `asked`: it waits for a restart after this one.
 #[must_use]
-pub fn intent_statement(meta: &Meta, job: &JobId, seq: Seq, ddl: &Ddl, before: &str) -> String {
+pub fn intent_statement(meta: &Meta, job: &JobId, seq: Seq, ddl: &Ddl, before: &str, asked: Option<u64>) -> String {
+    let asked = asked.map_or_else(String::new, |restarts| format!("{ASKED}{restarts}"));
     format!(
-        "INSERT INTO {} (job, inc, seq, gtid, statement, state, before_hash, after_hash) VALUES ({}, {seq}, {}, {}, 'intent', {}, '')",
+        "INSERT INTO {} (job, inc, seq, gtid, statement, state, before_hash, after_hash) VALUES ({}, {seq}, {}, {}, 'intent', {}, '{asked}')",
         meta.table("ddl"),
         job_values(job),
         quote::text(&ddl.gtid.to_string()),
