@@ -109,3 +109,27 @@ fn p3_names_that_are_exchanged_when_the_sink_dies_are_exchanged_once() {
     drop(lock);
     await_equal(&bed);
 }
+
+#[test]
+fn p3_kills_at_random_moments_between_many_changes_lose_and_double_nothing() {
+    let _alone = alone();
+    let mut bed = bed("ddlrandom");
+    for round in 0..4u64 {
+        bed.on_source(&[
+            &format!("INSERT INTO {{}}.t (id, v) VALUES ({round}, 'before')"),
+            &format!("ALTER TABLE {{}}.t ADD COLUMN c{round} INT DEFAULT {round}"),
+            &format!("UPDATE {{}}.t SET c{round} = c{round} + 1"),
+            "RENAME TABLE {}.t TO {}.tmp, {}.u TO {}.t, {}.tmp TO {}.u",
+            &format!("INSERT INTO {{}}.t (id, v) VALUES ({}, 'exchanged')", 100 + round),
+            &format!("CREATE INDEX by_{round} ON {{}}.u (id, v(5))"),
+            "RENAME TABLE {}.t TO {}.tmp, {}.u TO {}.t, {}.tmp TO {}.u",
+            "TRUNCATE {}.u",
+            &format!("INSERT INTO {{}}.u VALUES ({round}, 'anew')"),
+        ]);
+        std::thread::sleep(Duration::from_millis(90 * round));
+        if round % 2 == 0 {
+            kill_sink(&mut bed);
+        }
+    }
+    await_equal(&bed);
+}

@@ -1,7 +1,7 @@
 //! The tables of a job, found on its source: names by `core::table_choice`, definitions by `inspect`, their way by `core::table_map`.
 //!
 //! Used when a job starts (the outcome is kept in the target, so a resumed job goes on with the same tables), by preflight and
-//! by `peer plan`. A table that is made later is not among them.
+//! by `peer plan`. A table that comes later is looked up when it does.
 
 use crate::core::fault::Faults;
 use crate::core::job_spec::JobSpec;
