@@ -194,11 +194,12 @@ case_partition_without_source() {
 }
 
 case_one_way() {
-    local owner node
+    local owner node epoch
     begin "${PEERS[@]}"
-    owner=$(owner_of sink)
+    owner=$(owner_of sink) epoch=$(epoch_now)
     fault "nobody hears $owner, which hears everybody and reaches the target"
     for node in sh-1 sh-2 "$(other_than "$owner")"; do sever_one_way "$owner" "$node"; done
+    await 20 "another peer has the fence" has_newer_epoch "$epoch"
     takeover "$fault_at"
     heal
     await_row 30
@@ -219,18 +220,26 @@ case_frozen_but_one() {
     at_most 0 owner "the owner was awake all the time"
 }
 
+# Planned moves: what counts is the longest time without a commit.
 case_rolling() {
-    local name
+    local name from
     begin "${PEERS[@]}"
     for name in "${PEERS[@]}"; do
         fault "SIGTERM to $name, started again"
+        from=$(target_sql "SELECT MAX(n) FROM audit.$schema")
         signal_peer TERM "$name"
-        takeover "$fault_at"
         await 20 "$name ended" is_gone "$name"
+        await_row 20
+        longest_pause "$from" >>"$case_dir/takeover_ms"
         start_again "$name"
         await 20 "every peer sees 4 members" all_see 4
     done
     await_row 30
+}
+# longest_pause N: milliseconds between two commits behind line N of the audit.
+longest_pause() {
+    target_sql "SELECT ROUND(MAX(us) / 1000) FROM (SELECT TIMESTAMPDIFF(MICROSECOND, LAG(at) OVER (ORDER BY n), at) AS us
+        FROM audit.$schema WHERE n >= $1 AND what = 'progress') x"
 }
 is_gone() { ! kill -0 "$(<"$work/$1.pid")" 2>/dev/null; }
 
