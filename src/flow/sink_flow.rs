@@ -260,6 +260,11 @@ async fn follow_sources(
                 continue;
             }
         };
+        let pause = choice.pause(&peer.id);
+        if !pause.is_zero() {
+            rest(target, pause, stop).await?;
+            continue;
+        }
         src_epoch = SourceEpoch(src_epoch.0 + 1);
         target.record_source(src_epoch, Some(&peer.id)).await?;
         meter.source(peer.id.clone());
@@ -291,9 +296,8 @@ async fn follow_sources(
         warn!(job = %args.job, peer = %peer.name, %error, "source failed, choosing again");
         let reason = format!("the source on {} failed: {error}", peer.name);
         meter.stuck(Some(peer.id.clone()), reason);
-        let pause = choice.failed(&peer.id, error.disposition());
+        choice.failed(&peer.id, error.disposition());
         send(args, SinkEvent::SourceFailed { node: peer.id, error }).await?;
-        rest(target, pause, stop).await?;
     }
     Ok(())
 }

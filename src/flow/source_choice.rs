@@ -15,7 +15,7 @@ use crate::flow::sink_flow::{ChooseSource, SourcePeer};
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Failures within that time after which a peer is avoided.
 const FAILURES_MAX: usize = 3;
-/// First pause; doubles with each failure.
+/// First pause before a peer that failed is asked again; doubles with each of its failures.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -27,7 +27,6 @@ const GOOD_AFTER: Duration = Duration::from_secs(10);
 pub struct SourceChoice {
     failures: Vec<Failure>,
     chosen_at: Option<Instant>,
-    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -35,6 +34,7 @@ struct Failure {
     node: NodeId,
     at: Instant,
     is_replace: bool,
+    pause: Duration,
 }
 
 impl SourceChoice {
@@ -45,21 +45,30 @@ impl SourceChoice {
         choose(&avoid).or_else(|reason| if avoid.is_empty() { Err(reason) } else { choose(&[]) })
     }
 
-    /// The source failed; returns how long to wait.
-    pub fn failed(&mut self, node: &NodeId, disposition: Disposition) -> Duration {
-        let is_replace = disposition == Disposition::Replace;
+    /// The source failed.
+    pub fn failed(&mut self, node: &NodeId, disposition: Disposition) {
+        let is_good = self.chosen_at.is_some_and(|at| at.elapsed() >= GOOD_AFTER);
+        let pause = match self.last_failure(node) {
+            Some(last) if !is_good => (last.pause * 2).min(PAUSE_MAX),
+            _ => PAUSE_MIN,
+        };
         self.failures.push(Failure {
             node: node.clone(),
             at: Instant::now(),
-            is_replace,
+            is_replace: disposition == Disposition::Replace,
+            pause,
         });
-        let is_good = self.chosen_at.is_some_and(|at| at.elapsed() >= GOOD_AFTER);
-        self.pause = if is_good {
-            PAUSE_MIN
-        } else {
-            (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX)
-        };
-        self.pause
+    }
+
+    /// How long to wait before this one is asked: only one that failed itself is given time, another may serve at once.
+    #[must_use]
+    pub fn pause(&self, node: &NodeId) -> Duration {
+        self.last_failure(node)
+            .map_or(Duration::ZERO, |last| last.pause.saturating_sub(last.at.elapsed()))
+    }
+
+    fn last_failure(&self, node: &NodeId) -> Option<&Failure> {
+        self.failures.iter().rfind(|failure| failure.node == *node)
     }
 
     fn avoided(&mut self) -> Vec<NodeId> {
@@ -133,11 +142,27 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..6 {
             choice.choose(&choose).unwrap();
-            pauses.push(choice.failed(&node("a"), Disposition::Retry).as_millis());
+            choice.failed(&node("a"), Disposition::Retry);
+            pauses.push(choice.pause(&node("a")).as_millis());
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 5000, 5000]);
+        tokio::time::advance(PAUSE_MAX).await;
+        assert_eq!(choice.pause(&node("a")), Duration::ZERO);
         choice.choose(&choose).unwrap();
         tokio::time::advance(GOOD_AFTER).await;
-        assert_eq!(choice.failed(&node("a"), Disposition::Retry), PAUSE_MIN);
+        choice.failed(&node("a"), Disposition::Retry);
+        assert_eq!(choice.pause(&node("a")), PAUSE_MIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_successor_of_a_failed_source_is_asked_at_once_however_many_failed_before() {
+        let mut choice = SourceChoice::default();
+        for _ in 0..5 {
+            choice.failed(&node("a"), Disposition::Retry);
+        }
+        assert_eq!(
+            (choice.pause(&node("a")), choice.pause(&node("b"))),
+            (PAUSE_MAX, Duration::ZERO)
+        );
     }
 }

@@ -144,12 +144,18 @@ now_ms() { date +%s%3N; }
 # takeover SINCE_MS: until rows written after the fault arrive; its seconds go into the table. The bar is 15 s; a short run
 # may stand on a machine that does other work beside.
 takeover() {
-    local limit ms
-    limit=$($short && echo 30 || echo 15)
     await_row 60
-    ms=$(($(now_ms) - $1))
-    echo "$ms" >>"$case_dir/takeover_ms"
-    ((ms < limit * 1000)) || fail "a takeover took $ms ms, expected less than $limit s"
+    took $(($(now_ms) - $1)) "$($short && echo 30 || echo 15)"
+}
+took() { # MILLISECONDS LIMIT_SECONDS
+    echo "$1" >>"$case_dir/takeover_ms"
+    (($1 < $2 * 1000)) || fail "a takeover took $1 ms, expected less than $2 s"
+}
+audit_end() { target_sql "SELECT MAX(n) FROM audit.$schema"; }
+# longest_pause N SECONDS: the longest time between two commits behind line N of the audit, while the writer never rests.
+longest_pause() {
+    took "$(target_sql "SELECT ROUND(MAX(us) / 1000) FROM (SELECT TIMESTAMPDIFF(MICROSECOND, LAG(at) OVER (ORDER BY n), at) AS us
+        FROM audit.$schema WHERE n >= $1 AND what = 'progress') x")" "$2"
 }
 median_at_most() {
     local ms
