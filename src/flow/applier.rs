@@ -70,7 +70,6 @@ impl<'a> Applier<'a> {
         }
         let is_started = !target.progress().is_fresh();
         let now = Instant::now();
-        let passed = Passed::default();
         Self {
             target,
             meter,
@@ -80,7 +79,7 @@ impl<'a> Applier<'a> {
             limits,
             first_shapes: Vec::new(),
             is_started,
-            passed,
+            passed: Passed::default(),
             credit: 0,
             held: None,
             care_at: now + CARE_EVERY,
