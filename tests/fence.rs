@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use peer::core::disposition::Disposition;
 use peer::core::ids::{Epoch, Incarnation, JobId, Life, NodeId, Seq, SourceEpoch};
 use peer::mysql::error::Error;
-use peer::mysql::target::purge::{adopt, purge, read_fence, shut_out};
+use peer::mysql::target::purge::{adopt, earlier, purge, read_fence, shut_out};
 use peer::mysql::target::writer::Target;
 
 use support::servers::servers;
@@ -373,6 +373,26 @@ async fn a_purge_ends_the_owner_and_forgets_only_its_job() {
     assert_eq!(read_fence(&bed.sink, &bed.job).await.expect("read"), None);
     assert!(read_fence(&bed.sink, &other).await.expect("read").is_some());
     survivor.close().await;
+}
+
+#[tokio::test]
+async fn earlier_incarnations_are_those_of_this_cluster_below_the_asked_one() {
+    let bed = Bed::new("earlier").await;
+    let asked = |inc| {
+        let mut request = bed.request("a");
+        request.job.inc = Incarnation(inc);
+        request
+    };
+    assert_eq!(earlier(&bed.sink, &asked(9)).await.expect("reached"), [], "no schema yet");
+    for (inc, cluster) in [(1, "c"), (3, "d"), (5, "c"), (7, "c")] {
+        let mut request = asked(inc);
+        request.cluster_id = peer::core::ids::ClusterId(cluster.repeat(64));
+        Target::acquire(&bed.sink, request).await.expect("acquired").0.close().await;
+    }
+    let found = earlier(&bed.sink, &asked(7)).await.expect("reached");
+    let incs: Vec<u64> = found.iter().map(|(job, _)| job.inc.0).collect();
+    assert_eq!(incs, [1, 5], "not the one asked about, and none of another cluster");
+    assert!(found.iter().all(|(_, life)| *life == bed.request("a").life));
 }
 
 #[tokio::test]

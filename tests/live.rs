@@ -129,6 +129,78 @@ impl Bed {
     }
 }
 
+fn total(status: &Value, name: &str) -> u64 {
+    status["totals"][name].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_takes_up_rate_limits_and_wishes_without_ending_its_tasks() {
+    let bed = Bed::streaming("live").await;
+    bed.insert(10, 10).await;
+    bed.await_equal().await;
+    let before = bed.run().await;
+
+    // The rate: 100 times more waits at the source than it lets pass in a second.
+    bed.json(&["set", JOB, "link.rate=50 KB/s"]).unwrap();
+    tokio::task::block_in_place(|| {
+        until("the sink has the new text", SOON, || {
+            (bed.logged("took up a new version") == 1).then_some(())
+        })
+    });
+    bed.insert(2500, 1000).await;
+    let (first, at) = (total(&bed.status(), "bytes_wire"), Instant::now());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let passed = total(&bed.status(), "bytes_wire") - first;
+    let per_second = passed as f64 / at.elapsed().as_secs_f64();
+    eprintln!("{per_second:.0} bytes/s at a rate of 50000");
+    assert!(per_second < 150_000.0, "{per_second} bytes a second at a rate of 50 KB/s");
+    assert_ne!(bed.status()["caught_up"], true);
+    bed.json(&["set", JOB, "link.rate=0"]).unwrap();
+    bed.await_equal().await;
+
+    // The limits: no group holds two transactions any more.
+    bed.json(&["set", JOB, "apply.group_transactions=1"]).unwrap();
+    tokio::task::block_in_place(|| {
+        until("the sink has the new text", SOON, || {
+            (bed.logged("took up a new version") == 3).then_some(())
+        })
+    });
+    let old = bed.status();
+    bed.insert(200, 10).await;
+    bed.await_equal().await;
+    let new = bed.status();
+    let (groups, transactions) = (
+        total(&new, "groups") - total(&old, "groups"),
+        total(&new, "transactions") - total(&old, "transactions"),
+    );
+    assert!(
+        groups >= transactions && transactions >= 200,
+        "{groups} groups of {transactions}"
+    );
+
+    // Wishes that the peers of the moment meet.
+    let more = "[[affinity]]\nattribute = \"${meta.rack}\"\nvalue = \"a\"\n[apply]\ngroup_transactions = 1\n";
+    let plan = {
+        bed.write(&["t"], more);
+        bed.json(&["plan", bed.path()]).unwrap()
+    };
+    let impacts = plan["differences"].as_array().unwrap();
+    assert!(
+        !impacts.is_empty() && impacts.iter().all(|found| found["impact"] == "live"),
+        "{plan:#}"
+    );
+    bed.update(&["t"], more).unwrap();
+    tokio::task::block_in_place(|| {
+        until("the sink has the new text", SOON, || {
+            (bed.logged("took up a new version") == 4).then_some(())
+        })
+    });
+    bed.insert(5, 10).await;
+    bed.await_equal().await;
+    assert_eq!(bed.run().await, before, "the same epoch, stream and tasks");
+    assert_eq!(total(&bed.status(), "restarts"), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_the_constraints_moves_only_the_task_whose_peer_no_longer_meets_them() {
     let bed = Bed::streaming("edit").await;

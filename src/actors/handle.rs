@@ -25,7 +25,7 @@ use crate::core::fault::Fault;
 use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_record::JobRecord;
 use crate::gossip::Leaving;
-use crate::wire::message::{Request, Response, StreamKind};
+use crate::wire::message::{Request, Response};
 
 /// How long a durable change may take before the caller is told to ask again.
 const CHANGE_TIME_MAX: Duration = Duration::from_secs(5);
@@ -139,15 +139,11 @@ impl PeerHandle {
             .iter()
             .find(|peer| peer.id == *owner && peer.is_live())?
             .address;
-        let asked = async {
-            let mut stream = self.me.endpoint.open(address, StreamKind::Control).await.ok()?;
-            stream.send(&Request::Status { job: job.clone() }).await.ok()?;
-            match stream.recv::<Response>().await.ok()? {
-                Response::Status { json } => serde_json::from_str(&json).ok(),
-                _ => None,
-            }
-        };
-        timeout(REPORT_TIME_MAX, asked).await.ok()?
+        let question = Request::Status { job: job.clone() };
+        match timeout(REPORT_TIME_MAX, self.me.endpoint.ask(address, &question)).await {
+            Ok(Ok(Response::Status { json })) => serde_json::from_str(&json).ok(),
+            _ => None,
+        }
     }
 
     /// Whether this peer drains.
@@ -193,24 +189,16 @@ impl PeerHandle {
         };
         let facts = self.me.membership.facts().borrow().clone();
         let address = facts.iter().find(|known| known.id == *peer).map(|known| known.address);
-        let asked = async {
-            let address = address.ok_or_else(|| silent("its address is not known"))?;
-            let opened = self.me.endpoint.open(address, StreamKind::Control).await;
-            let mut stream = opened.map_err(|error| silent(&error.to_string()))?;
-            let sent = stream.send(order).await;
-            sent.map_err(|error| silent(&error.to_string()))?;
-            match stream.recv::<Response>().await {
-                Ok(Response::Drained { is_changed } | Response::Leaves { is_changed }) => Ok(is_changed),
-                Ok(Response::Refused { fault_json }) => {
-                    Err(serde_json::from_str(&fault_json).unwrap_or_else(|_| silent("a refusal that is not readable")))
-                }
-                Ok(_) => Err(silent("an answer to another question")),
-                Err(error) => Err(silent(&error.to_string())),
+        let address = address.ok_or_else(|| silent("its address is not known"))?;
+        match timeout(ORDER_TIME_MAX, self.me.endpoint.ask(address, order)).await {
+            Ok(Ok(Response::Drained { is_changed } | Response::Leaves { is_changed })) => Ok(is_changed),
+            Ok(Ok(Response::Refused { fault_json })) => {
+                Err(serde_json::from_str(&fault_json).unwrap_or_else(|_| silent("a refusal that is not readable")))
             }
-        };
-        timeout(ORDER_TIME_MAX, asked)
-            .await
-            .unwrap_or_else(|_| Err(silent(&format!("no answer within {} s", ORDER_TIME_MAX.as_secs()))))
+            Ok(Ok(_)) => Err(silent("an answer to another question")),
+            Ok(Err(error)) => Err(silent(&error.to_string())),
+            Err(_) => Err(silent(&format!("no answer within {} s", ORDER_TIME_MAX.as_secs()))),
+        }
     }
 
     /// Gives all tasks away and returns when nothing runs here any more, or when the time is up.

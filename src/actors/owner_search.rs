@@ -47,7 +47,7 @@ pub fn spawn(me: Me, search: Search, stop: &CancellationToken, found: impl FnOnc
 
 /// The first sign, or None when both ways found none.
 async fn any_sign(me: &Me, search: &Search) -> Option<Duration> {
-    let (asking, looking) = (ask(me, search.owner.as_ref()), look(&me.node, search));
+    let (asking, looking) = (ask(me, search.owner.as_ref()), look(me, search));
     tokio::pin!(asking, looking);
     tokio::select! {
         answered = &mut asking => match answered {
@@ -72,9 +72,10 @@ async fn ask(me: &Me, peer: Option<&NodeId>) -> Option<Duration> {
     (answer == Response::Pong && stream.peer() == peer).then_some(PROTECTION)
 }
 
-/// Another owner committed or beat a moment ago.
-async fn look(me: &NodeId, search: &Search) -> Option<Duration> {
+/// Another owner of this cluster committed or beat a moment ago. One of another cluster protects nobody: who tries the fence
+/// then is told whose progress it is.
+async fn look(me: &Me, search: &Search) -> Option<Duration> {
     let row = read_fence(search.sink.as_ref()?, &search.job).await.ok()??;
-    let is_other = row.owner.is_some_and(|owner| owner != *me);
+    let is_other = row.cluster_id == me.cluster_id && row.owner.is_some_and(|owner| owner != me.node);
     QUIET_MAX.checked_sub(row.quiet?).filter(|lasts| is_other && !lasts.is_zero())
 }

@@ -14,7 +14,7 @@ use crate::core::member::{find, name_of};
 use crate::core::placement_summary::Placed;
 use crate::core::table_plan::TablesPlan;
 use crate::flow::prerequisites;
-use crate::wire::message::{Request, Response, StreamKind};
+use crate::wire::message::{Request, Response};
 
 /// How long the source's peer and its database may take; below what a door waits (10 s).
 const PLAN_TIME_MAX: Duration = Duration::from_secs(6);
@@ -48,9 +48,8 @@ impl PeerHandle {
         let roster = self.me.roster().borrow().clone();
         let address = find(&roster, peer)?.peer_addr.parse().ok()?;
         let spec_json = serde_json::to_string(spec).expect("a spec has only text keys");
-        let mut stream = self.me.endpoint.open(address, StreamKind::Control).await.ok()?;
-        stream.send(&Request::PlanTables { spec_json }).await.ok()?;
-        match stream.recv::<Response>().await.ok()? {
+        let question = Request::PlanTables { spec_json };
+        match self.me.endpoint.ask(address, &question).await.ok()? {
             Response::TablesPlanned { plan_json } => serde_json::from_str(&plan_json).ok(),
             // A build that does not know the question.
             _ => None,

@@ -33,13 +33,21 @@ pub enum OrderError {
 }
 
 impl PeerHandle {
-    /// Ends the job's owner in the target, and tells the others by which epoch. None: nobody ever wrote there.
+    /// Ends the job's owner in the target, and those of earlier incarnations, and tells the others by which epoch. None: nobody
+    /// ever wrote there.
     ///
     /// # Errors
     /// The target is not reached from here or refuses; or the job table could not take the epoch.
     pub async fn shut_target(&self, record: &JobRecord, sink: &SinkSpec) -> Result<Option<Ended>, OrderError> {
         let request = self.request(id_of(record), record.life().clone());
-        let Some(ended) = in_time(sink, purge::shut_out(sink, &request)).await? else {
+        let shut = async {
+            let ended = purge::shut_out(sink, &request).await?;
+            for (job, life) in purge::earlier(sink, &request).await? {
+                purge::shut_out(sink, &self.request(job, life)).await?;
+            }
+            Ok(ended)
+        };
+        let Some(ended) = in_time(sink, shut).await? else {
             return Ok(None);
         };
         // Who hears this claim may go on above its epoch; who does not is kept out.
@@ -70,12 +78,20 @@ impl PeerHandle {
         Ok(in_time(sink, purge::adopt(sink, &self.request(job, life))).await?)
     }
 
-    /// Forgets the job's rows in the target. False: there were none.
+    /// Forgets the job's rows in the target, those of earlier incarnations too. False: there were none.
     ///
     /// # Errors
     /// The target is not reached from here or refuses.
     pub async fn purge_target(&self, record: &JobRecord, sink: &SinkSpec) -> Result<bool, OrderError> {
-        Ok(in_time(sink, purge::purge(sink, &id_of(record))).await?)
+        let request = self.request(id_of(record), record.life().clone());
+        let forget = async {
+            let mut forgot = purge::purge(sink, &request.job).await?;
+            for (job, _) in purge::earlier(sink, &request).await? {
+                forgot |= purge::purge(sink, &job).await?;
+            }
+            Ok(forgot)
+        };
+        Ok(in_time(sink, forget).await?)
     }
 
     fn request(&self, job: JobId, life: Life) -> AcquireRequest {

@@ -8,8 +8,7 @@ use crate::actors::task_report::TaskReport;
 use crate::admin::job_history::concurrent_versions;
 use crate::admin::job_lines::Seen;
 use crate::admin::views::{
-    ErrorView, ExplanationView, FailureView, HistoryView, HoldView, JobPhase, PlacementSummaryView, PlacementView, RetryView,
-    StatusView,
+    ExplanationView, FailureView, HistoryView, HoldView, JobPhase, PlacementSummaryView, PlacementView, RetryView, StatusView,
 };
 use crate::core::ids::NodeId;
 use crate::core::job_merge::Effective;
@@ -56,7 +55,7 @@ pub fn status_view(seen: &Seen<'_>, report: TaskReport, word: PlacementWord) -> 
         view.retries = report.retries.into_iter().map(RetryView::from).collect();
     }
     view.failure = FailureView::of(record);
-    view.errors = report.errors.into_iter().rev().map(ErrorView::from).collect();
+    view.errors = report.errors.into_iter().rev().collect();
     if let Some(placed) = seen.placed() {
         let claim = seen.claim;
         let (owner, source) = (claim.map(|claim| &claim.owner), claim.and_then(|claim| claim.source.as_ref()));

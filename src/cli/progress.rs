@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::admin::render;
-use crate::admin::views::{CopyView, JobPhase, StatusView, TableView};
+use crate::admin::views::{CopyView, JobPhase, StatusView};
+use crate::core::job_state::TableProgress;
 
 /// Bars of tables at a time; more do not fit a screen.
 const TABLE_BARS_MAX: usize = 10;
@@ -97,7 +98,7 @@ impl Bars {
             .iter()
             .filter(|table| table.state == "copying")
             .take(TABLE_BARS_MAX);
-        let open: BTreeMap<String, &TableView> = open
+        let open: BTreeMap<String, &TableProgress> = open
             .map(|table| (format!("{}.{}", table.schema, table.table), table))
             .collect();
         self.tables.retain(|name, bar| {
@@ -142,7 +143,7 @@ fn shortened(name: &str) -> String {
     format!("{kept}…")
 }
 
-fn rows_of(table: &TableView) -> String {
+fn rows_of(table: &TableProgress) -> String {
     let rows = render::count(table.rows);
     // Once the rows are past it the estimate was wrong, and says nothing.
     let estimate = table.rows_estimate.filter(|estimate| *estimate >= table.rows);
@@ -203,7 +204,7 @@ mod tests {
     use crate::admin::views::Desired;
 
     fn copying() -> StatusView {
-        let table = |name: &str, rows| TableView {
+        let table = |name: &str, rows| TableProgress {
             schema: "shop".into(),
             table: name.into(),
             state: "copying".into(),

@@ -211,8 +211,9 @@ fn arrived(view: &StatusView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::views::{Desired, ErrorView, SubmitResult};
+    use crate::admin::views::{Desired, SubmitResult};
     use crate::core::disposition::Disposition;
+    use crate::core::job_state::ErrorReport;
 
     fn submitted() -> SubmitView {
         SubmitView {
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn a_failed_job_is_told_with_its_newest_error() {
         let mut view = status(JobPhase::Failed);
-        let error = |code: &str| ErrorView {
+        let error = |code: &str| ErrorReport {
             at: String::new(),
             class: Disposition::Fatal,
             code: code.into(),

@@ -22,7 +22,7 @@ use crate::mysql::preflight;
 use crate::mysql::session::Session;
 use crate::mysql::source::tables;
 use crate::mysql::target::purge::read_fence;
-use crate::wire::message::{Request, Response, StreamKind};
+use crate::wire::message::{Request, Response};
 
 /// How long the source's peer may take to look at its side. Guess: some hundred tables, one query after the other.
 const EXAMINE_LIMIT: Duration = Duration::from_secs(30);
@@ -56,9 +56,8 @@ pub async fn of_new_job(args: &SinkArgs) -> Result<(), FlowError> {
 
 async fn ask(args: &SinkArgs, peer: &SourcePeer) -> Result<Option<ErrorReport>, FlowError> {
     let spec_json = serde_json::to_string(&args.spec).expect("a spec has only text keys");
-    let mut stream = args.endpoint.open(peer.addr, StreamKind::Control).await?;
-    stream.send(&Request::ExamineSource { spec_json }).await?;
-    Ok(match stream.recv::<Response>().await? {
+    let question = Request::ExamineSource { spec_json };
+    Ok(match args.endpoint.ask(peer.addr, &question).await? {
         Response::Examined { report_json } => serde_json::from_str(&report_json).unwrap_or_default(),
         // A build that does not know the question.
         _ => None,

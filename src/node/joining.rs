@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::transport::endpoint::Endpoint;
 use crate::transport::error::TransportError;
-use crate::wire::message::{Request, Response, StreamKind};
+use crate::wire::message::{Request, Response};
 
 /// How long `join` waits for a member before it is ready alone.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -52,13 +52,9 @@ async fn ask(endpoint: &Endpoint, seed: &str, deadline: Instant) -> Result<bool,
     addresses.retain(|address| *address != endpoint.advertise_addr());
     let mut outcome = Ok(false);
     for address in addresses {
-        let asked = async {
-            let mut stream = endpoint.open(address, StreamKind::Control).await?;
-            stream.send(&Request::Ping).await?;
-            Ok(stream.recv::<Response>().await? == Response::Pong)
-        };
         // The bound of the whole wait also cuts a seed that swallows packets.
-        outcome = tokio::time::timeout_at(deadline, asked).await.unwrap_or(Ok(false));
+        let asked = tokio::time::timeout_at(deadline, endpoint.ask(address, &Request::Ping)).await;
+        outcome = asked.map_or(Ok(false), |answer| Ok(answer? == Response::Pong));
         if !matches!(outcome, Ok(false)) {
             break;
         }

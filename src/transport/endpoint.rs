@@ -22,7 +22,7 @@ use crate::transport::key::ClusterKey;
 use crate::transport::links::{Link, Links};
 use crate::transport::quic;
 use crate::transport::stream::Stream;
-use crate::wire::message::{self, StreamKind};
+use crate::wire::message::{self, Request, Response, StreamKind};
 
 /// Longest time until a stream is open or has failed, everything together. Shorter than any supervision above.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
@@ -203,6 +203,16 @@ impl Endpoint {
                 after: OPEN_WITHIN,
             })
         })
+    }
+
+    /// Asks the peer at an address one question, over a stream of its own. The answer has no bound here: the caller's has.
+    ///
+    /// # Errors
+    /// As `open`; or the stream ends before the answer, as with a build that does not know the question.
+    pub async fn ask(&self, addr: SocketAddr, question: &Request) -> Result<Response, TransportError> {
+        let mut stream = self.open(addr, StreamKind::Control).await?;
+        stream.send(question).await?;
+        stream.recv().await
     }
 
     async fn open_unbounded(&self, addr: SocketAddr, kind: StreamKind) -> Result<Stream, TransportError> {

@@ -8,7 +8,7 @@ use peer::admin::views::*;
 use peer::core::disposition::Disposition;
 use peer::core::fault::{Fault, Faults};
 use peer::core::ids::Epoch;
-use peer::core::job_state::{SinkStatus, TableProgress};
+use peer::core::job_state::{ErrorReport, SinkStatus, TableProgress};
 
 /// Knows one job, `orders`, which copies until it was asked about `polls` times and then is in `end`.
 pub struct Scripted {
@@ -126,7 +126,7 @@ fn orders() -> StatusView {
         ],
         ..SinkStatus::default()
     });
-    view.errors.push(ErrorView {
+    view.errors.push(ErrorReport {
         at: "2026-01-02T03:04:05Z".to_owned(),
         class: Disposition::Retry,
         code: "PEER1301".to_owned(),

@@ -4,9 +4,8 @@ use std::fmt::Write;
 
 use crate::admin::render::table::table;
 use crate::admin::render::{UNKNOWN, bytes, count, duration_ms, or_unknown, placement};
-use crate::admin::views::{
-    ConcurrentView, CopyView, Desired, FailureView, PositionView, RetryView, StatusView, TableView, TotalsView,
-};
+use crate::admin::views::{ConcurrentView, CopyView, Desired, FailureView, PositionView, RetryView, StatusView, TotalsView};
+use crate::core::job_state::TableProgress;
 
 /// Tables of the copy, errors and events shown; the rest is in the JSON.
 const LIST_MAX: usize = 10;
@@ -192,7 +191,7 @@ fn copy(line: &mut String, view: &CopyView, width: u16) {
         .map(|ms| format!(", about {} left", duration_ms(ms)))
         .unwrap_or_default();
     put(line, "copy", &format!("{done} of {tables} tables, {rows}{of} rows{eta}"));
-    let open: Vec<&TableView> = view.tables_detail.iter().filter(|t| t.state != "done").collect();
+    let open: Vec<&TableProgress> = view.tables_detail.iter().filter(|t| t.state != "done").collect();
     if open.is_empty() {
         return;
     }

@@ -17,7 +17,4 @@ pub use peers::{HealthView, MemberStanding, MemberView, MembersView, PeerChangeV
 pub use plan::{
     DifferenceView, ExplanationView, PlacementSummaryView, PlacementTotalsView, PlanResult, PlanView, TableDigestView,
 };
-pub use status::{
-    CopyView, ErrorView, HistoryView, HoldView, PlacementView, PositionView, SinkView, SourceView, StatusView, TableView,
-    TotalsView,
-};
+pub use status::{CopyView, HistoryView, HoldView, PlacementView, PositionView, SinkView, SourceView, StatusView, TotalsView};

@@ -8,8 +8,6 @@ use crate::admin::views::failure::{FailureView, RetryView};
 use crate::admin::views::history::ConcurrentView;
 use crate::admin::views::jobs::{Desired, JobPhase};
 use crate::admin::views::plan::{ExplanationView, PlacementSummaryView};
-use crate::core::disposition::Disposition;
-use crate::core::fault::Fault;
 use crate::core::job_state::{ErrorReport, SinkStatus, TableProgress, Totals};
 
 /// Answer of `status`.
@@ -48,7 +46,7 @@ pub struct StatusView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureView>,
     /// Newest first.
-    pub errors: Vec<ErrorView>,
+    pub errors: Vec<ErrorReport>,
     /// Every peer's verdict, per task.
     pub placement: Vec<PlacementView>,
     /// Totals and choice, per task.
@@ -167,7 +165,7 @@ pub struct CopyView {
     /// Time left at the present rate.
     pub eta_ms: Option<u64>,
     /// Per table.
-    pub tables_detail: Vec<TableView>,
+    pub tables_detail: Vec<TableProgress>,
 }
 
 impl CopyView {
@@ -196,34 +194,7 @@ impl CopyView {
             rows: Some(rows),
             rows_estimate,
             eta_ms,
-            tables_detail: tables.iter().map(TableView::from).collect(),
-        }
-    }
-}
-
-/// How far one table's copy is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableView {
-    /// Database.
-    pub schema: String,
-    /// Table.
-    pub table: String,
-    /// `waiting`, `copying` or `done`.
-    pub state: String,
-    /// Rows on the target.
-    pub rows: u64,
-    /// The source's estimate.
-    pub rows_estimate: Option<u64>,
-}
-
-impl From<&TableProgress> for TableView {
-    fn from(table: &TableProgress) -> Self {
-        Self {
-            schema: table.schema.clone(),
-            table: table.table.clone(),
-            state: table.state.clone(),
-            rows: table.rows,
-            rows_estimate: table.rows_estimate,
+            tables_detail: tables.to_vec(),
         }
     }
 }
@@ -257,45 +228,6 @@ impl TotalsView {
         self.bytes_raw = Some(totals.bytes_raw);
         self.bytes_wire = Some(totals.bytes_wire);
         self.groups = Some(totals.groups);
-    }
-}
-
-/// An error a job met.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorView {
-    /// RFC 3339 UTC, by the clock of the peer that met it.
-    pub at: String,
-    /// What it means for the task.
-    pub class: Disposition,
-    /// `PEERnnnn`.
-    pub code: String,
-    /// What was found and expected.
-    pub text: String,
-    /// What to do.
-    pub fix: String,
-    /// Each thing that is wrong, when the whole of it is known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub faults: Vec<Fault>,
-}
-
-impl From<ErrorReport> for ErrorView {
-    fn from(report: ErrorReport) -> Self {
-        let ErrorReport {
-            at,
-            class,
-            code,
-            text,
-            fix,
-            faults,
-        } = report;
-        Self {
-            at,
-            class,
-            code,
-            text,
-            fix,
-            faults,
-        }
     }
 }
 

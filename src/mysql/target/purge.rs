@@ -3,9 +3,10 @@
 //! Called by placement (who owns it, is the owner alive) and for `stop --fence`, `submit --adopt`, `purge --target`. All three
 //! end the owner first.
 
-use crate::core::ids::{Epoch, JobId};
+use crate::core::ids::{Epoch, Incarnation, JobId, Life};
 use crate::core::job_spec::SinkSpec;
 use crate::mysql::error::Error;
+use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
 use crate::mysql::target::fence_orders;
@@ -36,6 +37,30 @@ pub async fn purge(spec: &SinkSpec, job: &JobId) -> Result<bool, Error> {
     }
     session.close().await;
     Ok(is_there)
+}
+
+/// Earlier incarnations of the job of which this cluster has rows in the target, each with its life: their purge did not reach
+/// it, so an owner that has not heard of that may still write.
+pub async fn earlier(spec: &SinkSpec, request: &AcquireRequest) -> Result<Vec<(JobId, Life)>, Error> {
+    let meta = Meta::new(&spec.meta_schema);
+    let mut session = Session::connect(&spec.endpoint).await?;
+    let mut rows: Vec<(u64, String)> = Vec::new();
+    if meta.exists(&mut session).await? {
+        let sql = format!(
+            "SELECT inc, life FROM {} WHERE job = {} AND inc < {} AND cluster_id = {} ORDER BY inc",
+            meta.table("fence"),
+            quote::text(&request.job.name.0),
+            request.job.inc,
+            quote::text(&request.cluster_id.0)
+        );
+        rows = session.rows(sql).await?;
+    }
+    session.close().await;
+    let id = |inc| JobId {
+        name: request.job.name.clone(),
+        inc: Incarnation(inc),
+    };
+    Ok(rows.into_iter().map(|(inc, life)| (id(inc), Life(life))).collect())
 }
 
 /// What `shut_out` and `adopt` ended.
