@@ -174,7 +174,8 @@ impl JobBed {
     pub fn await_seen(&self, peer: &TestPeer, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let waiting = std::panic::AssertUnwindSafe(|| {
-            until(what, Duration::from_secs(15), || {
+            // A second or two on a quiet machine; ten beds may start at once on a busy one.
+            until(what, Duration::from_secs(60), || {
                 last = peer.json(&["status", &self.job.name]).ok()?;
                 wanted(&last).then(|| last.clone())
             })
