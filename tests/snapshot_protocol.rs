@@ -359,7 +359,7 @@ fn start_stage(
         source_uuid: reader.server_uuid().to_owned(),
         is_over: false,
         merger,
-        projector: Projector::new(&[]),
+        projector: Projector::new(source.clone(), &[]).expect("no filters"),
         tasks,
         series: CopySeries::of("snapshot-test"),
         events,

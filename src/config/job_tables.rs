@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::document::{Found, Section};
 use crate::config::fault_list::FaultList;
+use crate::core::expr_parse::parse;
+use crate::core::row_filter::FILTER_BYTES_MAX;
 use crate::core::shape::TableName;
 use crate::core::table_choice::{NamePattern, Renaming, RowKind, SYSTEM_SCHEMAS, Selection, TablePattern, TableRule, compile};
 
@@ -65,9 +67,7 @@ fn rule(block: &Section<'_, '_>, meta_schema: &str, faults: &mut FaultList) -> O
     {
         refuse_reserved(schema, name, meta_schema, faults);
     }
-    if let Some(filter) = block.text("where", "id < 10", faults) {
-        faults.later(&filter.key, filter.at, "a row filter", "whole tables");
-    }
+    let filter = filter(block, faults);
     let columns = columns(block, faults);
     let groups = which.as_ref().map_or(usize::MAX, Which::groups);
     let to = renaming(block, groups, meta_schema, faults);
@@ -75,7 +75,7 @@ fn rule(block: &Section<'_, '_>, meta_schema: &str, faults: &mut FaultList) -> O
     let place = which.place();
     let rule = TableRule {
         which: which.pattern(),
-        filter: None,
+        filter,
         columns,
         to,
     };
@@ -145,6 +145,25 @@ fn pattern(found: Found<String>, faults: &mut FaultList) -> Option<Found<NamePat
     };
     let Found { key, at, .. } = found;
     is_valid.then_some(Found { value: pattern, key, at })
+}
+
+/// `where`: whether it can be read. Its columns are looked up at the source.
+fn filter(block: &Section<'_, '_>, faults: &mut FaultList) -> Option<String> {
+    let filter = block.filled_text("where", "id < 10", faults)?;
+    let problem = if filter.value.len() > FILTER_BYTES_MAX {
+        Some((
+            format!("{} bytes", filter.value.len()),
+            format!("at most {FILTER_BYTES_MAX} bytes"),
+        ))
+    } else {
+        parse(&filter.value)
+            .err()
+            .map(|error| (format!("{} at character {}", error.found, error.at), error.expected))
+    };
+    if let Some((found, expected)) = problem {
+        faults.value(&filter, &found, &expected, "where = \"id < 10 AND status <> 'draft'\"");
+    }
+    Some(filter.value)
 }
 
 fn columns(block: &Section<'_, '_>, faults: &mut FaultList) -> Vec<String> {

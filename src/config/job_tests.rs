@@ -159,10 +159,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
         ("[filter]\nskip = [\"ddl.drop-table\"]", "filter.skip[1]"),
         ("[source.snapshot]\nparallel = 8", "source.snapshot.parallel"),
         ("[apply]\ncheck = \"image\"", "apply.check"),
-        (
-            "[[tables]]\nschema = \"a\"\ntable = \"b\"\nwhere = \"id < 1\"",
-            "tables[2].where",
-        ),
     ];
     for (tail, key) in cases {
         let found = faults(&format!("{SMALL}\n{tail}\n"));
@@ -332,6 +328,8 @@ fn a_choice_that_cannot_be_meant_is_refused_where_it_stands() {
             "PEER1104 `tables[2].to.columns.a`",
         ),
         (format!("{tables}{tables}"), "PEER1104 `tables[3].table`"),
+        (format!("{tables}where = \"id < NOW()\""), "PEER1104 `tables[2].where`"),
+        (format!("{tables}where = \"\""), "PEER1104 `tables[2].where`"),
         ("[[exclude]]\ntable = \"t\"".to_owned(), "PEER1105 `exclude[1].schema`"),
     ] {
         let found = faults(&format!("{SMALL}\n{tail}\n"));

@@ -1,10 +1,12 @@
 //! Rows and changes of a mapped table in the form the target gets them.
 //!
-//! Used by `flow::merge_stage` between the merger, which sees whole rows of the source, and the sender. Leaves out kinds that
-//! are skipped and columns that were not chosen. A change of nothing but columns that were left out is no change.
+//! Used by `flow::projector`, behind the merger, which sees whole rows of the source. Leaves out rows that the filter keeps away,
+//! kinds that are skipped and columns that were not chosen. A row that comes under the filter appears on the target, one that
+//! leaves it goes. A change of nothing but columns that were left out is no change.
 
 use crate::core::change::{Change, Row};
 use crate::core::row::{RowError, RowLayout};
+use crate::core::row_filter::RowFilter;
 use crate::core::shape::TableShape;
 use crate::core::table_choice::RowKind;
 
@@ -15,28 +17,38 @@ pub struct Projection {
     target: RowLayout,
     /// Ordinals on the source, in the order of the target; None: the row stays as it is.
     columns: Option<Vec<usize>>,
+    filter: Option<RowFilter>,
     skip: Vec<RowKind>,
 }
 
 impl Projection {
     /// The projection of a table; None: its rows travel as they are.
-    #[must_use]
-    pub fn of(shape: &TableShape) -> Option<Self> {
-        let map = shape.map.as_ref()?;
+    ///
+    /// # Errors
+    /// The filter does not fit the shape.
+    pub fn of(shape: &TableShape) -> Result<Option<Self>, String> {
+        let Some(map) = &shape.map else { return Ok(None) };
         let columns: Vec<usize> = map.columns.iter().map(|mapped| mapped.at).collect();
         let is_same = columns.is_empty() || columns.iter().copied().eq(0..shape.columns.len());
-        if is_same && map.skip.is_empty() {
-            return None;
+        if is_same && map.skip.is_empty() && map.filter.is_none() {
+            return Ok(None);
         }
-        Some(Self {
+        Ok(Some(Self {
             source: RowLayout::new(shape),
             target: RowLayout::new(&shape.on_target()),
             columns: (!is_same).then_some(columns),
+            filter: map.filter.as_ref().map(|text| RowFilter::of(text, shape)).transpose()?,
             skip: map.skip.clone(),
-        })
+        }))
     }
 
-    /// One row of the copy.
+    /// The filter of the table; None: all rows.
+    #[must_use]
+    pub fn filter(&self) -> Option<&RowFilter> {
+        self.filter.as_ref()
+    }
+
+    /// One row of the copy under the names of the target; whether it passes the filter was asked before.
     ///
     /// # Errors
     /// The row does not fit the shape.
@@ -50,11 +62,14 @@ impl Projection {
         self.target.build(&chosen)
     }
 
-    /// One change of the stream; None: nothing of it reaches the target.
+    /// One change of the stream; None: nothing of it reaches the target. `passes` tells which rows the filter lets through.
     ///
     /// # Errors
     /// A row does not fit the shape.
-    pub fn change(&self, change: Change) -> Result<Option<Change>, RowError> {
+    pub fn change(&self, change: Change, passes: impl Fn(&Row) -> Result<bool, RowError>) -> Result<Option<Change>, RowError> {
+        let Some(change) = filtered(change, passes)? else {
+            return Ok(None);
+        };
         let is_skipped = |kind| self.skip.contains(&kind);
         Ok(match change {
             Change::Insert { .. } if is_skipped(RowKind::Insert) => None,
@@ -74,4 +89,18 @@ impl Projection {
             }
         })
     }
+}
+
+/// The change as it looks through the filter.
+fn filtered(change: Change, passes: impl Fn(&Row) -> Result<bool, RowError>) -> Result<Option<Change>, RowError> {
+    Ok(match change {
+        Change::Insert { shape, after } => passes(&after)?.then_some(Change::Insert { shape, after }),
+        Change::Delete { shape, before } => passes(&before)?.then_some(Change::Delete { shape, before }),
+        Change::Update { shape, before, after } => match (passes(&before)?, passes(&after)?) {
+            (true, true) => Some(Change::Update { shape, before, after }),
+            (true, false) => Some(Change::Delete { shape, before }),
+            (false, true) => Some(Change::Insert { shape, after }),
+            (false, false) => None,
+        },
+    })
 }

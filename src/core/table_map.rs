@@ -9,12 +9,16 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::core::fault::Fault;
+use crate::core::row_filter::RowFilter;
 use crate::core::shape::{Column, RowKey, TableName, TableShape};
 use crate::core::table_choice::{Chosen, RowKind};
 use crate::core::table_definition::{self, Columns};
 
 /// The columns that a job chooses or renames do not fit the table.
 const BAD_COLUMNS: &str = "PEER1123";
+
+/// The filter of a job does not fit the table.
+const BAD_FILTER: &str = "PEER1124";
 
 /// The way of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +171,17 @@ fn needed(shape: &TableShape, map: &TableMap) -> Vec<Fault> {
             bad(shape, found, "every column of the key: without it no row is found again")
         })
         .collect();
+    if let Some(filter) = &map.filter
+        && let Err(reason) = RowFilter::of(filter, shape)
+    {
+        faults.push(Fault::new(
+            BAD_FILTER,
+            format!("where of table {}", shape.name),
+            reason,
+            "a condition on the columns of the row, docs/filters.md",
+            "correct `where` of its [[tables]]",
+        ));
+    }
     if let Err(reason) = definition(shape, map) {
         faults.push(bad(shape, reason, "columns whose definitions speak of chosen columns only"));
     }

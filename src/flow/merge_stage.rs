@@ -142,9 +142,9 @@ impl MergeStage {
         Ok(())
     }
 
-    async fn emit(&self, items: &mut Vec<Item>) -> Result<(), FlowError> {
+    async fn emit(&mut self, items: &mut Vec<Item>) -> Result<(), FlowError> {
         for item in items.drain(..) {
-            let outgoing = Outgoing::Item(self.projector.project(item)?);
+            let outgoing = Outgoing::Item(self.projector.project(item).await?);
             let weight = outgoing.weight();
             self.out.send(outgoing, weight).await?;
         }

@@ -1,46 +1,70 @@
 //! Puts what the merger emits into the form the target gets: other columns, fewer rows, fewer kinds of change.
 //!
 //! Stands between `flow::merge_stage` and the sender, behind the merger: the order, the copy and its folds work on whole rows of
-//! the source. Holds nothing of what it passes on. What happens to a row is `core::projection`.
+//! the source. What happens to a row is `core::projection`; rows that only the source server can judge are asked of it first
+//! (`mysql::source::filter_oracle`), an item's at once.
 
 use std::collections::HashMap;
 
-use crate::core::change::{Change, Chunk, Item, TxnPart};
+use crate::core::change::{Change, Chunk, Item, Row, TxnPart};
 use crate::core::copy_state::shape_of;
+use crate::core::job_spec::DatabaseSpec;
 use crate::core::projection::Projection;
 use crate::core::row::RowError;
 use crate::core::shape::{ShapeId, TableShape};
 use crate::flow::error::FlowError;
 use crate::flow::source_start::shape_id;
 use crate::mysql::error::Error;
+use crate::mysql::source::filter_oracle::{FilterOracle, Question};
 
 /// The projections of a job's tables.
 #[derive(Debug)]
 pub struct Projector {
     /// Tables whose rows do not travel as they are.
-    tables: HashMap<ShapeId, (TableShape, Projection)>,
+    tables: HashMap<ShapeId, Mapped>,
+    oracle: FilterOracle,
+}
+
+#[derive(Debug)]
+struct Mapped {
+    name: String,
+    projection: Projection,
 }
 
 impl Projector {
-    /// Element n of `shapes` is shape n.
-    #[must_use]
-    pub fn new(shapes: &[TableShape]) -> Self {
-        let projections = shapes.iter().enumerate().filter_map(|(at, shape)| {
-            let projection = Projection::of(shape)?;
-            Some((shape_id(at), (shape.clone(), projection)))
-        });
-        Self {
-            tables: projections.collect(),
+    /// Element n of `shapes` is shape n; `source` judges what cannot be judged here.
+    ///
+    /// # Errors
+    /// A filter does not fit its table: it was made for another one.
+    pub fn new(source: DatabaseSpec, shapes: &[TableShape]) -> Result<Self, Error> {
+        let mut tables = HashMap::new();
+        for (at, shape) in shapes.iter().enumerate() {
+            let name = shape.name.to_string();
+            let projection = Projection::of(shape).map_err(|reason| Error::BadRow {
+                table: name.clone(),
+                reason,
+            })?;
+            if let Some(projection) = projection {
+                tables.insert(shape_id(at), Mapped { name, projection });
+            }
         }
+        Ok(Self {
+            tables,
+            oracle: FilterOracle::new(source),
+        })
     }
 
     /// The item as the target gets it. A transaction stays one, also when nothing of it is left.
     ///
     /// # Errors
-    /// A row does not fit its shape.
-    pub fn project(&self, item: Item) -> Result<Item, FlowError> {
+    /// A row does not fit its shape, or the server could not be asked.
+    pub async fn project(&mut self, item: Item) -> Result<Item, FlowError> {
         if self.tables.is_empty() {
             return Ok(item);
+        }
+        let questions = questions(&self.tables, &item)?;
+        if !questions.is_empty() {
+            self.oracle.ask(questions).await?;
         }
         Ok(match item {
             Item::Txn(part) => Item::Txn(self.part(part)?),
@@ -52,32 +76,92 @@ impl Projector {
     fn part(&self, mut part: TxnPart) -> Result<TxnPart, Error> {
         let mut changes = Vec::with_capacity(part.changes.len());
         for change in part.changes {
-            changes.extend(self.change(change)?);
+            let shape = shape_of(&change);
+            match self.tables.get(&shape) {
+                Some(table) => {
+                    let projected = table.projection.change(change, |row| self.passes(shape, table, row));
+                    changes.extend(projected.map_err(|error| bad_row(table, &error))?);
+                }
+                None => changes.push(change),
+            }
         }
         part.changes = changes;
         Ok(part)
     }
 
-    fn change(&self, change: Change) -> Result<Option<Change>, Error> {
-        match self.tables.get(&shape_of(&change)) {
-            Some((shape, projection)) => projection.change(change).map_err(|error| bad_row(shape, &error)),
-            None => Ok(Some(change)),
-        }
-    }
-
+    /// Rows that came by the SELECT passed there; those that the stream folded in did not yet.
     fn chunk(&self, mut chunk: Chunk) -> Result<Chunk, Error> {
-        let Some((shape, projection)) = self.tables.get(&chunk.shape) else {
+        let Some(table) = self.tables.get(&chunk.shape) else {
             return Ok(chunk);
         };
-        let rows = chunk.rows.into_iter().map(|row| projection.row(row));
-        chunk.rows = rows.collect::<Result<_, _>>().map_err(|error| bad_row(shape, &error))?;
+        let mut rows = Vec::with_capacity(chunk.rows.len());
+        for row in chunk.rows {
+            let projected = match self.passes(chunk.shape, table, &row) {
+                Ok(true) => table.projection.row(row).map(|row| rows.push(row)),
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            projected.map_err(|error| bad_row(table, &error))?;
+        }
+        chunk.rows = rows;
         Ok(chunk)
+    }
+
+    fn passes(&self, shape: ShapeId, table: &Mapped, row: &Row) -> Result<bool, RowError> {
+        let Some(filter) = table.projection.filter() else {
+            return Ok(true);
+        };
+        match filter.decides(row)? {
+            Some(passes) => Ok(passes),
+            None => Ok(self
+                .oracle
+                .answer(shape, filter.constants(row)?)
+                .expect("every row that is not decided was asked before")),
+        }
     }
 }
 
-fn bad_row(shape: &TableShape, error: &RowError) -> Error {
+/// The rows of an item that only the server can judge.
+fn questions<'a>(tables: &'a HashMap<ShapeId, Mapped>, item: &Item) -> Result<Vec<Question<'a>>, Error> {
+    let mut questions = Vec::new();
+    let mut look = |shape: ShapeId, row: &Row| {
+        let Some(table) = tables.get(&shape) else { return Ok(()) };
+        let Some(filter) = table.projection.filter() else {
+            return Ok(());
+        };
+        let asked = match filter.decides(row) {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => filter.constants(row),
+            Err(error) => Err(error),
+        };
+        questions.push(Question {
+            shape,
+            filter,
+            constants: asked.map_err(|error| bad_row(table, &error))?,
+        });
+        Ok(())
+    };
+    match item {
+        Item::Txn(part) => {
+            for change in &part.changes {
+                match change {
+                    Change::Insert { shape, after: row } | Change::Delete { shape, before: row } => look(*shape, row)?,
+                    Change::Update { shape, before, after } => {
+                        look(*shape, before)?;
+                        look(*shape, after)?;
+                    }
+                }
+            }
+        }
+        Item::Chunk(chunk) => chunk.rows.iter().try_for_each(|row| look(chunk.shape, row))?,
+        Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } => {}
+    }
+    Ok(questions)
+}
+
+fn bad_row(table: &Mapped, error: &RowError) -> Error {
     Error::BadRow {
-        table: shape.name.to_string(),
+        table: table.name.clone(),
         reason: error.to_string(),
     }
 }

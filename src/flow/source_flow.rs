@@ -222,7 +222,7 @@ impl Feed {
         let tasks = ChunkTasks::new(endpoint.clone(), start.source_uuid.clone(), merger.copy());
         let stage = MergeStage {
             merger,
-            projector: Projector::new(&start.shapes),
+            projector: Projector::new(endpoint.clone(), &start.shapes)?,
             tasks,
             series: CopySeries::of(&self.task),
             events,

@@ -12,6 +12,7 @@ use crate::core::copy_table::ReadRows;
 use crate::core::gtid_set::GtidSet;
 use crate::core::job_spec::DatabaseSpec;
 use crate::core::row_bag::row_bytes;
+use crate::core::row_filter::RowFilter;
 use crate::core::shape::{RowKey, TableShape};
 use crate::mysql::error::Error;
 use crate::mysql::quote;
@@ -174,7 +175,12 @@ impl ChunkReader {
             lock.execute("UNLOCK TABLES").await?;
             lock.close().await;
         }
-        let sql = format!("SELECT {} FROM {}", canonical::select_list(shape), quote::table(&shape.name));
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {}",
+            canonical::select_list(shape),
+            quote::table(&shape.name),
+            filter_sql(shape)?
+        );
         let rows = match self.select(shape, sql, bytes_max).await? {
             Selected::Rows(rows) => rows,
             Selected::TooLarge => return Ok(ReadOutcome::TooLarge),
@@ -211,10 +217,11 @@ impl ChunkReader {
         bytes_max: u64,
     ) -> Result<Selected, Error> {
         let sql = format!(
-            "SELECT {} FROM {} WHERE {} ORDER BY {}",
+            "SELECT {} FROM {} WHERE {} AND {} ORDER BY {}",
             canonical::select_list(shape),
             indexed(shape, key),
             key_range::condition(shape, key, range.low.as_ref(), range.high.as_ref())?,
+            filter_sql(shape)?,
             key_range::columns(shape, key).join(", ")
         );
         self.select(shape, sql, bytes_max).await
@@ -355,6 +362,18 @@ fn indexed(shape: &TableShape, key: &RowKey) -> String {
         quote::table(&shape.name),
         quote::identifier(&key.index)
     )
+}
+
+/// The rows that are replicated. The stream uses the same filter, so a row is in the copy exactly when it would be in the stream.
+fn filter_sql(shape: &TableShape) -> Result<String, Error> {
+    let Some(filter) = shape.map.as_ref().and_then(|map| map.filter.as_ref()) else {
+        return Ok("TRUE".into());
+    };
+    let filter = RowFilter::of(filter, shape).map_err(|reason| Error::BadRow {
+        table: shape.name.to_string(),
+        reason,
+    })?;
+    Ok(filter.sql())
 }
 
 fn bad_row(shape: &TableShape, error: &CanonicalError) -> Error {

@@ -5,6 +5,7 @@ pub mod canonical;
 pub mod chunk_reader;
 pub mod definition_hold;
 mod event;
+pub mod filter_oracle;
 pub mod heartbeat;
 pub mod inspect;
 pub mod key_literal;
