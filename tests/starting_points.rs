@@ -215,3 +215,25 @@ fn purge_and_submit_again_starts_clean() {
     run(&bed, &source, &["INSERT INTO {}.t VALUES (4, 'd')"]);
     await_rows(&bed, "2b,3c,4d");
 }
+
+#[test]
+fn a_job_of_its_copy_alone_ends_as_done_and_stays_so() {
+    let mut bed = JobBed::new("only", &[]);
+    let source = servers().source;
+    run(&bed, &source, &[TABLE, "INSERT INTO {}.t VALUES (1, 'a'), (2, 'b')"]);
+    bed.cluster.add("one", "dc1", &[]);
+    submit(&bed, "only", &source, "\"snapshot-only\"");
+    await_state(&bed, "only", "done");
+    run(&bed, &source, &["INSERT INTO {}.t VALUES (3, 'c')"]);
+    bed.cluster.restart_all();
+    await_state(&bed, "only", "done");
+    await_rows(&bed, "1a,2b");
+    // Asked again, it finds that nothing is left to do.
+    bed.cluster.any().json(&["restart", "only"]).unwrap();
+    until("it ran again and is done", LIMIT, || {
+        let status = bed.cluster.any().json(&["history", "only"]).ok()?;
+        (status.to_string().matches("done").count() >= 2).then_some(())
+    });
+    await_state(&bed, "only", "done");
+    await_rows(&bed, "1a,2b");
+}

@@ -102,6 +102,7 @@ impl<'a> Seen<'a> {
                 HoldKind::Stop => JobPhase::Stopped,
                 HoldKind::Pause => JobPhase::Paused,
                 HoldKind::Failed => JobPhase::Failed,
+                HoldKind::Done => JobPhase::Done,
                 HoldKind::Arbitration | HoldKind::Other(_) => JobPhase::Held,
             };
         }

@@ -158,10 +158,9 @@ fn tls(section: &Section<'_, '_>, faults: &mut FaultList) -> (TlsMode, Option<St
     (mode, ca.map(|ca| ca.value))
 }
 
-/// Reads `start`; to end after the copy is for a later version.
+/// Reads `start`.
 pub(crate) fn start(section: &Section<'_, '_>, faults: &mut FaultList) -> StartPoint {
     const WORDS: [&str; 3] = ["snapshot", "now", "snapshot-only"];
-    const ALLOWED: &str = "\"snapshot\" or \"now\"";
     let Some(node) = section.node("start") else {
         return StartPoint::Snapshot;
     };
@@ -171,10 +170,7 @@ pub(crate) fn start(section: &Section<'_, '_>, faults: &mut FaultList) -> StartP
     }
     match section.word("start", &WORDS, faults) {
         Some(found) if found.value == "now" => StartPoint::Now,
-        Some(found) if found.value == "snapshot-only" => {
-            faults.later(&found.key, found.at, "`snapshot-only`", ALLOWED);
-            StartPoint::Snapshot
-        }
+        Some(found) if found.value == "snapshot-only" => StartPoint::SnapshotOnly,
         _ => StartPoint::Snapshot,
     }
 }

@@ -63,6 +63,9 @@ impl RunId {
     }
 }
 
+/// Code of the end of a job that has nothing more to do: the sink reports it like an error, and it is none.
+pub const COMPLETED: &str = "PEER1110";
+
 /// Why a job failed, and which one that was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cause {

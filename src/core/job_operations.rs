@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::core::ids::{Incarnation, JobName, Life};
-use crate::core::job_failure::{Cause, Move, RunId, merge_moves};
+use crate::core::job_failure::{COMPLETED, Cause, Move, RunId, merge_moves};
 use crate::core::job_merge::{claim_order, has_one_meaning, in_force, merge_history, merge_past};
 use crate::core::job_record::{Claim, Dot, Extra, HistoryEntry, Hold, HoldKind, JobRecord, SpecEntry};
 use crate::core::job_versions::{self, past_of};
@@ -195,13 +195,17 @@ pub fn hold(record: &JobRecord, kind: HoldKind, reason: &str, actor: &mut Actor)
     Ok(record)
 }
 
-/// Holds the job as `failed`. What failed may be history by now, edited, restarted or purged: then nothing changes.
+/// Holds the job as `failed`, or as `done` when that is what ended it. What failed may be history by now, edited, restarted or purged: then nothing changes.
 pub fn fail(record: &JobRecord, reason: &str, cause: Cause, actor: &mut Actor) -> Result<Written, OperationError> {
     if RunId::of(&living(record)?).as_ref() != Some(&cause.run) {
         return Ok(Written::Unchanged);
     }
-    let mut record = hold(record, HoldKind::Failed, reason, actor)?;
-    let failed = record.holds.values_mut().find(|hold| hold.kind == HoldKind::Failed);
+    let kind = match cause.error.code.as_str() {
+        COMPLETED => HoldKind::Done,
+        _ => HoldKind::Failed,
+    };
+    let mut record = hold(record, kind.clone(), reason, actor)?;
+    let failed = record.holds.values_mut().find(|hold| hold.kind == kind);
     if let Some(hold) = failed {
         hold.cause = Some(Box::new(cause));
     }
@@ -227,11 +231,13 @@ pub fn release(record: &JobRecord, actor: &mut Actor) -> Result<JobRecord, Opera
     Ok(record)
 }
 
-/// Asks the owner to start its tasks anew and lifts a seen `failed`. What people hold stays.
+/// Asks the owner to start its tasks anew and lifts a seen `failed` or `done`. What people hold stays.
 pub fn restart(record: &JobRecord, actor: &mut Actor) -> Result<JobRecord, OperationError> {
     let mut record = living(record)?;
     let dot = actor.dot(&mut record);
-    record.holds.retain(|_, hold| hold.kind != HoldKind::Failed);
+    record
+        .holds
+        .retain(|_, hold| !matches!(hold.kind, HoldKind::Failed | HoldKind::Done));
     record.restart += 1;
     actor.note(&mut record, dot, "restart", "");
     Ok(record)

@@ -111,6 +111,8 @@ pub enum HoldKind {
     Stop,
     /// The machine: a Fatal error; lifted by `restart`.
     Failed,
+    /// The machine: all that the job was to do is done; lifted by `restart`.
+    Done,
     /// A person: pause.
     Pause,
     /// The machine: arbitration between concurrent wishes.
@@ -126,6 +128,7 @@ impl HoldKind {
         match self {
             Self::Stop => "stop",
             Self::Failed => "failed",
+            Self::Done => "done",
             Self::Pause => "pause",
             Self::Arbitration => "arb",
             Self::Other(word) => word,
@@ -144,6 +147,7 @@ impl From<String> for HoldKind {
         match word.as_str() {
             "stop" => Self::Stop,
             "failed" => Self::Failed,
+            "done" => Self::Done,
             "pause" => Self::Pause,
             "arb" => Self::Arbitration,
             _ => Self::Other(word),

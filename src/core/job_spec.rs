@@ -146,6 +146,8 @@ pub enum TlsMode {
 pub enum StartPoint {
     /// Copy, then follow.
     Snapshot,
+    /// Copy, then end.
+    SnapshotOnly,
     /// Follow from the present.
     Now,
     /// These are already on the target: follow with the next ones.

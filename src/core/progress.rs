@@ -32,4 +32,10 @@ impl Progress {
     pub fn is_fresh(&self) -> bool {
         self.seq == Seq(0)
     }
+
+    /// A copy was begun, and every table of it is on the target.
+    #[must_use]
+    pub fn is_copied(&self) -> bool {
+        !self.is_fresh() && self.copy.iter().all(|row| row.is_done)
+    }
 }

@@ -51,6 +51,8 @@ pub struct Applier<'a> {
     /// Shapes named before `Start`; element n is shape n.
     first_shapes: Vec<TableShape>,
     is_started: bool,
+    /// The copy is all the job is to do: it ends with `FlowError::Completed` when every table is there.
+    is_copy_all: bool,
     pub(super) passed: Passed,
     /// Credit of what was taken and is not applied yet.
     credit: u64,
@@ -63,7 +65,13 @@ pub struct Applier<'a> {
 
 impl<'a> Applier<'a> {
     /// An applier of a stream that starts at the target's progress. `consumed` tells the receiver what was applied.
-    pub fn new(target: &'a mut Target, limits: LiveLimits, meter: Arc<SinkMeter>, consumed: watch::Sender<u64>) -> Self {
+    pub fn new(
+        target: &'a mut Target,
+        limits: LiveLimits,
+        meter: Arc<SinkMeter>,
+        consumed: watch::Sender<u64>,
+        is_copy_all: bool,
+    ) -> Self {
         let mut grouper = Grouper::new(limits.now());
         for (at, shape) in target.progress().shapes.iter().enumerate() {
             grouper.set_shape(shape_id(at), shape.on_target().into_owned());
@@ -79,6 +87,7 @@ impl<'a> Applier<'a> {
             limits,
             first_shapes: Vec::new(),
             is_started,
+            is_copy_all,
             passed: Passed::default(),
             credit: 0,
             held: None,
@@ -96,6 +105,9 @@ impl<'a> Applier<'a> {
     /// Applies until the channel ends, the target fails or `stop`. A transaction that is being committed is finished.
     pub async fn run(mut self, mut items: ByteReceiver<Arrived>, stop: &CancellationToken) -> Result<End, FlowError> {
         loop {
+            if self.is_copy_all && self.target.progress().is_copied() {
+                return Err(FlowError::Completed);
+            }
             let arrived = match self.held.take() {
                 Some(held) if !stop.is_cancelled() => Some(held),
                 _ => tokio::select! {

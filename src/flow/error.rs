@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::core::disposition::Disposition;
 use crate::core::fault::{Fault, Faults};
 use crate::core::ids::NodeId;
+use crate::core::job_failure::COMPLETED;
 use crate::core::job_state::ErrorReport;
 use crate::core::net_effect::FoldError;
 use crate::flow::byte_channel::Closed;
@@ -72,6 +73,9 @@ pub enum FlowError {
     /// The job or its databases do not have the form they must have; every fault that could be seen. Nothing was changed.
     #[error("{}", in_words(.0))]
     Refused(Faults),
+    /// The copy is complete, and the job was to do nothing else.
+    #[error("every table is copied, and the job ends with its copy")]
+    Completed,
     /// The flow did not come to its end in time after it was told to stop; it was cut off. Nothing is half committed.
     #[error("stopping took longer than {limit:?}")]
     StopTimedOut {
@@ -122,7 +126,7 @@ impl FlowError {
             Self::Silent { .. } | Self::Ended { .. } | Self::StageEnded(_) | Self::StopTimedOut { .. } | Self::Died { .. } => {
                 Disposition::Retry
             }
-            Self::OutOfOrder { .. } | Self::TooLarge { .. } | Self::Refused(_) => Disposition::Fatal,
+            Self::OutOfOrder { .. } | Self::TooLarge { .. } | Self::Refused(_) | Self::Completed => Disposition::Fatal,
         }
     }
 
@@ -135,6 +139,7 @@ impl FlowError {
             Self::Reported { report, .. } => &report.code,
             Self::Refused(faults) => faults.0.first().map_or("PEER1405", |fault| &fault.code),
             Self::Wire(_) => crate::transport::error::BYTES,
+            Self::Completed => COMPLETED,
             Self::Silent { .. } => "PEER1403",
             Self::Ended { .. } | Self::StageEnded(_) => "PEER1404",
             Self::OutOfOrder { .. } => "PEER1405",
@@ -158,6 +163,9 @@ impl FlowError {
             }
             Self::Wire(_) | Self::OutOfOrder { .. } | Self::Died { .. } => {
                 "this is a bug or a mix of versions: report it with `peer version` of both peers".into()
+            }
+            Self::Completed => {
+                "nothing; `peer purge` forgets the job, another one with start = { gtid = … } goes on from here".into()
             }
             Self::TooLarge { .. } => "exclude the table, or keep its rows below the limit".into(),
         }

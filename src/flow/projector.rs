@@ -154,7 +154,7 @@ fn questions<'a>(tables: &'a HashMap<ShapeId, Mapped>, item: &Item) -> Result<Ve
             }
         }
         Item::Chunk(chunk) => chunk.rows.iter().try_for_each(|row| look(chunk.shape, row))?,
-        Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } => {}
+        Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } | Item::Ddl(_) => {}
     }
     Ok(questions)
 }

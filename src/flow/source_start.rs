@@ -73,14 +73,14 @@ fn keyless(shapes: &[TableShape], row: &CopyRow) -> Option<ShapeId> {
 
 async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
     let (executed, shapes) = match &spec.source.start {
-        StartPoint::Snapshot | StartPoint::Now => definitions_now(session, spec).await?,
+        StartPoint::Snapshot | StartPoint::SnapshotOnly | StartPoint::Now => definitions_now(session, spec).await?,
         StartPoint::Gtid(set) => (given(session, set.clone()).await?, tables::resolved(session, spec).await?),
         StartPoint::File(position) => {
             let set = start_position::executed_before(session, position).await?;
             (given(session, set).await?, tables::resolved(session, spec).await?)
         }
     };
-    let is_copied = spec.source.start == StartPoint::Snapshot;
+    let is_copied = matches!(spec.source.start, StartPoint::Snapshot | StartPoint::SnapshotOnly);
     let copy = if is_copied {
         copy_rows(session, &shapes).await?
     } else {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::SourceEpoch;
-use crate::core::job_spec::JobSpec;
+use crate::core::job_spec::{JobSpec, StartPoint};
 use crate::flow::applier::{Applier, End};
 use crate::flow::byte_channel::channel;
 use crate::flow::ddl_apply::OnDdl;
@@ -79,7 +79,8 @@ pub async fn run(
         policy: spec.sink.on_ddl.clone(),
         restarts: args.restarts,
     };
-    let applier = Applier::new(target, limits, Arc::clone(meter), consumed).with(on_ddl);
+    let is_copy_all = spec.source.start == StartPoint::SnapshotOnly;
+    let applier = Applier::new(target, limits, Arc::clone(meter), consumed, is_copy_all).with(on_ddl);
     match applier.run(arrived, stop).await? {
         End::Stopped => Ok(Turnout::Stopped),
         End::Reshaped => Ok(Turnout::Reshaped),
