@@ -83,7 +83,7 @@ delay = "soon"
         "source.user",
         "source.password",
         "source.tls",
-        "source.start",
+        "source.start.gtid",
         "source.constraint[1].attribute",
         "sink.host",
         "sink.user",

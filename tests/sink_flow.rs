@@ -98,6 +98,7 @@ impl Bench {
                 }
             }),
             leave_source: Arc::new(|_| Box::pin(std::future::pending())),
+            better_placed: Arc::new(|| Box::pin(std::future::ready(None))),
             events: events_tx,
             status: status_tx,
             window_bytes: 1 << 20,

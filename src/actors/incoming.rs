@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::actors::better_placed::can_serve;
 use crate::actors::drain::Drain;
 use crate::actors::handle::local_report;
 use crate::actors::me::Me;
@@ -195,6 +196,9 @@ async fn answer(request: Request, doors: &Doors) -> Response {
                 plan_json: serde_json::to_string(&plan).expect("a plan has only text"),
             }
         }
+        Request::CanServe { spec_json } => Response::Serves {
+            is_able: can_serve(&doors.me, &spec_json).await,
+        },
         Request::Drain { is_draining } => match doors.drain.set(is_draining).await {
             Ok(is_changed) => Response::Drained { is_changed },
             Err(fault) => Response::Refused {

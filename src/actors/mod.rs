@@ -1,5 +1,6 @@
 //! Layer 4: lifecycles: supervision, membership, job table, placement, tasks.
 
+pub mod better_placed;
 pub mod cluster_view;
 pub mod drain;
 pub mod errands;

@@ -62,14 +62,21 @@ async fn any_sign(me: &Me, search: &Search) -> Option<Duration> {
 }
 
 async fn ask(me: &Me, peer: Option<&NodeId>) -> Option<Duration> {
-    let peer = peer?;
-    let roster = me.membership.roster().borrow().clone();
-    let address = find(&roster, peer)?.peer_addr.parse().ok()?;
-    let mut stream = me.endpoint.open(address, StreamKind::Control).await.ok()?;
-    stream.send(&Request::Ping).await.ok()?;
-    let answer: Response = stream.recv().await.ok()?;
-    // Another process may have taken the address since.
-    (answer == Response::Pong && stream.peer() == peer).then_some(PROTECTION)
+    answers(me, peer?).await.then_some(PROTECTION)
+}
+
+/// That peer answers a ping. The caller bounds the time.
+pub async fn answers(me: &Me, peer: &NodeId) -> bool {
+    let pong = async {
+        let roster = me.membership.roster().borrow().clone();
+        let address = find(&roster, peer)?.peer_addr.parse().ok()?;
+        let mut stream = me.endpoint.open(address, StreamKind::Control).await.ok()?;
+        stream.send(&Request::Ping).await.ok()?;
+        let answer: Response = stream.recv().await.ok()?;
+        // Another process may have taken the address since.
+        (answer == Response::Pong && stream.peer() == peer).then_some(())
+    };
+    pong.await.is_some()
 }
 
 /// Another owner of this cluster committed or beat a moment ago. One of another cluster protects nobody: who tries the fence

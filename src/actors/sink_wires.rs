@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::actors::better_placed::better_placed;
 use crate::actors::me::Me;
 use crate::actors::source_choice::{source_chooser, source_leaver};
 use crate::actors::tasks_msg::StartSink;
@@ -47,6 +48,7 @@ impl StartSink {
             endpoint: me.endpoint.clone(),
             leave_source: source_leaver(choose_source.clone(), live_out.clone(), me.roster()),
             choose_source,
+            better_placed: better_placed(live_out.clone(), me),
             events: events_in,
             status: status_in,
             window_bytes: me.window_bytes(),

@@ -52,6 +52,12 @@ pub enum FlowError {
     /// A stage ended before the one that feeds it; its own error tells why.
     #[error(transparent)]
     StageEnded(#[from] Closed),
+    /// No source peer is reached from here, but another peer reaches one and the target: the sink had better run there.
+    #[error("no peer of the source is reached from here, `{peer}` reaches one and the target")]
+    GivesWay {
+        /// The name of that peer.
+        peer: String,
+    },
     /// An item stands where it must not. Nothing of it was applied.
     #[error("found {found} in the sequence, expected {expected}")]
     OutOfOrder {
@@ -127,6 +133,7 @@ impl FlowError {
                 Disposition::Retry
             }
             Self::OutOfOrder { .. } | Self::TooLarge { .. } | Self::Refused(_) | Self::Completed => Disposition::Fatal,
+            Self::GivesWay { .. } => Disposition::Replace,
         }
     }
 
@@ -146,6 +153,7 @@ impl FlowError {
             Self::TooLarge { .. } => "PEER1406",
             Self::StopTimedOut { .. } => "PEER1407",
             Self::Died { .. } => "PEER1408",
+            Self::GivesWay { .. } => "PEER1409",
         };
         code.to_owned()
     }
@@ -166,6 +174,9 @@ impl FlowError {
             }
             Self::Completed => {
                 "nothing; `peer purge` forgets the job, another one with start = { gtid = … } goes on from here".into()
+            }
+            Self::GivesWay { .. } => {
+                "nothing: the sink moves; look at the network between this peer and the source's site".into()
             }
             Self::TooLarge { .. } => "exclude the table, or keep its rows below the limit".into(),
         }

@@ -4,6 +4,7 @@ pub mod applier;
 mod applier_care;
 pub mod byte_channel;
 pub mod chunk_tasks;
+pub mod cut_off;
 pub mod ddl_apply;
 pub mod ddl_item;
 pub mod error;

@@ -19,6 +19,7 @@ use crate::core::ids::{Boot, ClusterId, Epoch, JobId, Life, NodeId, Seq, SourceE
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::SinkStatus;
 use crate::flow::byte_channel::Closed;
+use crate::flow::cut_off::CutOff;
 use crate::flow::error::FlowError;
 use crate::flow::prerequisites;
 use crate::flow::sink_meter::SinkMeter;
@@ -60,6 +61,9 @@ pub type ChooseSource = Arc<dyn Fn(&[NodeId]) -> Result<SourcePeer, String> + Se
 
 /// Completes when the source task had better leave this peer, which still serves, for another one that is eligible.
 pub type LeaveSource = Arc<dyn Fn(NodeId) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Asks whether another peer may run the sink and reaches both its target and a source: its name. Takes seconds at most.
+pub type BetterPlaced = Arc<dyn Fn() -> BoxFuture<'static, Option<String>> + Send + Sync>;
 
 /// What the actor above must know at once.
 #[derive(Debug)]
@@ -114,6 +118,8 @@ pub struct SinkArgs {
     pub choose_source: ChooseSource,
     /// When to move the source away from a peer that works.
     pub leave_source: LeaveSource,
+    /// Who else could serve when no source is reached from here.
+    pub better_placed: BetterPlaced,
     /// What the actor must know.
     pub events: mpsc::Sender<SinkEvent>,
     /// The status.
@@ -249,13 +255,15 @@ async fn follow_sources(
     meter: &Arc<SinkMeter>,
     stop: &CancellationToken,
 ) -> Result<(), FlowError> {
-    let mut choice = SourceChoice::default();
+    let (mut choice, mut cut_off) = (SourceChoice::default(), CutOff::default());
     let mut src_epoch = target.fence().await?.map(|row| row.src_epoch).unwrap_or_default();
     while !stop.is_cancelled() {
         let peer = match choice.choose(&args.choose_source) {
             Ok(peer) => peer,
             Err(reason) => {
                 meter.stuck(None, reason);
+                cut_off.nobody();
+                cut_off.give_way(&args.better_placed).await?;
                 rest(target, CHOICE_PAUSE, stop).await?;
                 continue;
             }
@@ -282,10 +290,12 @@ async fn follow_sources(
             Turnout::Stopped if stop.is_cancelled() => return Ok(()),
             Turnout::Stopped => {
                 info!(job = %args.job, peer = %peer.name, "the source leaves this peer, choosing again");
+                cut_off.reached();
                 continue;
             }
             Turnout::Reshaped => {
                 info!(job = %args.job, peer = %peer.name, "definitions changed, subscribing anew");
+                cut_off.reached();
                 continue;
             }
             Turnout::SourceFailed(error) => error,
@@ -297,7 +307,9 @@ async fn follow_sources(
         let reason = format!("the source on {} failed: {error}", peer.name);
         meter.stuck(Some(peer.id.clone()), reason);
         choice.failed(&peer.id, error.disposition());
+        cut_off.failed(&error);
         send(args, SinkEvent::SourceFailed { node: peer.id, error }).await?;
+        cut_off.give_way(&args.better_placed).await?;
     }
     Ok(())
 }

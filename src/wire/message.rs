@@ -212,6 +212,11 @@ pub enum Request {
         /// The job's spec as JSON.
         spec_json: String,
     },
+    /// Does it reach a job's target and a peer for its source? Changes nothing.
+    CanServe {
+        /// The job's spec as JSON.
+        spec_json: String,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -253,6 +258,11 @@ pub enum Response {
     TablesPlanned {
         /// A `core::table_plan::TablesPlan` as JSON.
         plan_json: String,
+    },
+    /// To `CanServe`.
+    Serves {
+        /// It reaches both.
+        is_able: bool,
     },
 }
 

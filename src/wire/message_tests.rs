@@ -85,6 +85,8 @@ golden! {
     leaves_is_these_bytes: Response::Leaves { is_changed: true } => "01010601";
     plan_tables_is_these_bytes: Request::PlanTables { spec_json: "{}".into() } => "010106027b7d";
     tables_planned_is_these_bytes: Response::TablesPlanned { plan_json: "{}".into() } => "010107027b7d";
+    can_serve_is_these_bytes: Request::CanServe { spec_json: "{}".into() } => "010107027b7d";
+    serves_is_these_bytes: Response::Serves { is_able: true } => "01010801";
     gossip_is_these_bytes: GossipPacket { bytes: vec![1, 2], from: "a".into() } => "01010201020161";
     root_is_these_bytes: TableSync::Root { hash: "ab".into() } => "010100026162";
     hashes_are_these_bytes: TableSync::Hashes { records: vec![(JobName("j".into()), "ab".into())] } => "01010101016a026162";

@@ -185,12 +185,14 @@ case_partition_without_source() {
     local owner name
     begin "${PEERS[@]}"
     owner=$(owner_of sink)
-    fault "$owner reaches no source any more, only the target and $(other_than "$owner")"
+    fault "$owner reaches no source any more, only the target and $(other_than "$owner"), which takes over"
     for name in sh-1 sh-2; do sever "$owner" "$name"; done
-    calm "$($short && echo 20 || echo 60)"
+    takeover "$fault_at"
+    [[ $(owner_of sink) != "$owner" ]] || fail "$owner kept the sink without a source"
+    calm "$($short && echo 10 || echo 60)"
     heal
-    takeover "$(now_ms)"
-    at_most 2 owner "one cut"
+    await_row 30
+    at_most 1 owner "one cut, and the new owner keeps the job"
 }
 
 # What was on its way still arrives: the owner works for a while after the cut, and is believed as long as it commits.
