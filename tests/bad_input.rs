@@ -92,8 +92,8 @@ fn p10_every_fault_of_job_toml_is_named_at_once_and_nothing_is_accepted() {
     let file = write(
         "faulty-job.toml",
         "name = \"Bad Name\"\ncolour = 1\n[source]\nkind = \"mysql\"\nhost = \"h\"\nport = 99999\nuser = \"u\"\npassword = \"p\"\n\
-         [[tables]]\nschema = \"s\"\ntable = \"t\"\nwhere = \"id < 5\"\n\
-         [sink]\nkind = \"mysql\"\nhost = \"h\"\nport = 3306\nuser = \"u\"\npassword = \"p\"\non_conflict = \"shrug\"\n[link]\nrate = \"fast\"\n",
+         [[tables]]\nschema = \"s\"\ntable = \"t\"\nwhere = \"id <\"\n\
+         [filter]\nskip = [\"ddl.drop-table\"]\n[sink]\nkind = \"mysql\"\nhost = \"h\"\nport = 3306\nuser = \"u\"\npassword = \"p\"\non_conflict = \"shrug\"\n[link]\nrate = \"fast\"\n",
     );
     let output = peer.cli(&["submit", &file]);
     assert_refused(
@@ -103,7 +103,8 @@ fn p10_every_fault_of_job_toml_is_named_at_once_and_nothing_is_accepted() {
             "Bad Name",
             "colour",
             "99999",
-            "where",
+            "tables[1].where",
+            "filter.skip",
             "not yet in this version",
             "shrug",
             "fast",

@@ -48,7 +48,7 @@ struct Bench {
     stop: CancellationToken,
     flow: JoinHandle<Result<(), FlowError>>,
     args: SinkArgs,
-    _endpoint: Endpoint,
+    source: Endpoint,
 }
 
 impl Bench {
@@ -58,6 +58,11 @@ impl Bench {
 
     /// The same with the target behind another port.
     async fn start_at(target_port: u16, limit_group_bytes: u64) -> Self {
+        Self::start_beside(None, target_port, limit_group_bytes).await
+    }
+
+    /// The same beside a peer that reaches the target and a source.
+    async fn start_beside(better_placed: Option<&'static str>, target_port: u16, limit_group_bytes: u64) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let schema = format!("link_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let key = ClusterKey::generate().expect("random numbers");
@@ -98,7 +103,7 @@ impl Bench {
                 }
             }),
             leave_source: Arc::new(|_| Box::pin(std::future::pending())),
-            better_placed: Arc::new(|| Box::pin(std::future::ready(None))),
+            better_placed: Arc::new(move || Box::pin(std::future::ready(better_placed.map(str::to_owned)))),
             events: events_tx,
             status: status_tx,
             window_bytes: 1 << 20,
@@ -115,7 +120,7 @@ impl Bench {
             stop,
             flow,
             args,
-            _endpoint: source,
+            source,
         }
     }
 
@@ -602,6 +607,25 @@ async fn a_statement_that_takes_long_on_a_living_target_is_waited_for() {
         .await;
     assert_eq!(bench.fence("epoch").await, "1", "it was never taken over again");
     bench.end().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sink_that_reaches_no_source_gives_way_to_a_peer_that_does() {
+    let mut bench = Bench::start_beside(Some("bj-1"), target().port, 8 << 20).await;
+    let mut source = bench.subscribed().await;
+    source.send(&beginning(&bench.schema)).await;
+    bench.until("the copy", |status| status.phase == Phase::Streaming).await;
+    bench.source.shutdown().await;
+    let flow = std::mem::replace(&mut bench.flow, tokio::spawn(async { Ok(()) }));
+    let ended = timeout(Duration::from_secs(45), flow)
+        .await
+        .expect("two tries of 5 s")
+        .expect("no panic");
+    let error = ended.expect_err("gives way");
+    assert!(matches!(&error, FlowError::GivesWay { peer } if peer == "bj-1"), "{error}");
+    assert_eq!(error.disposition(), Disposition::Replace);
+    assert_eq!(bench.fence("owner").await, "", "the fence was released");
+    bench.end().await.expect("ended before");
 }
 
 fn one(item: Item) -> Frame {

@@ -339,7 +339,8 @@ type Running = (
 
 /// Asked only when definitions change.
 fn job_spec() -> peer::core::job_spec::JobSpec {
-    let end = |section: &str| format!("[{section}]\nkind = \"mysql\"\nhost = \"h\"\nport = 1\nuser = \"u\"\npassword = \"\"\n");
+    let end =
+        |section: &str| format!("[{section}]\nkind = \"mysql\"\nhost = \"{section}\"\nport = 1\nuser = \"u\"\npassword = \"\"\n");
     let tables = "[[tables]]\nschema = \"s\"\ntable = \"t\"\n";
     parse_job(&format!("name = \"s\"\n{}{tables}{}", end("source"), end("sink"))).expect("a job")
 }
