@@ -228,7 +228,7 @@ fn bounded_size(section: &Section<'_, '_>, key: &str, bounds: (u64, u64), exampl
     section.unit(key, parse, &expected, example, faults).map(|found| found.value)
 }
 
-/// Names stay the same in this version, so one server cannot be both ends.
+/// One server cannot be both ends, also under new names: progress and rows would come back in its own binlog.
 fn not_into_itself(root: &Section<'_, '_>, source: &SourceSpec, sink: &SinkSpec, faults: &mut FaultList) {
     let is_same = source.endpoint.host == sink.endpoint.host && source.endpoint.port == sink.endpoint.port;
     if let Some(at) = root.key_at("sink").filter(|_| is_same) {
