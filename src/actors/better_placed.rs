@@ -1,13 +1,15 @@
 //! Finds a peer that would reach what this one does not: a job's target and a peer for its source.
 //!
 //! The sink's owner asks (`better_placed`, given to the sink flow), the others answer (`can_serve`, called by `incoming`) by
-//! trying both. Nothing is decided here: who gives way is `flow::cut_off`'s, who takes over is placement's and the fence's.
+//! trying both. It is asked only when no source is reached from here. Nothing is decided here: who gives way is `flow::cut_off`'s, who takes over is placement's and the fence's.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -37,6 +39,10 @@ pub fn better_placed(spec: watch::Receiver<Arc<JobSpec>>, me: &Me) -> BetterPlac
     Arc::new(move || {
         let (me, spec) = (me.clone(), spec.borrow().clone());
         Box::pin(async move {
+            // A source that died is no reason: another one is reached from here.
+            if timeout(TRY_MAX, reaches_source(&me, &spec)).await == Ok(true) {
+                return None;
+            }
             let roster = me.roster().borrow().clone();
             let spec_json = serde_json::to_string(&*spec).expect("a spec has only text keys");
             let ranked = rank(&spec, Task::Sink, &roster).eligible;
@@ -94,5 +100,7 @@ async fn reaches_source(me: &Me, spec: &JobSpec) -> bool {
         // On itself it reaches it by no line at all.
         *id == me.node || owner_search::answers(me, id).await
     });
-    join_all(tries).await.contains(&true)
+    let mut tries: FuturesUnordered<_> = tries.collect();
+    // The first yes: a dead one among them answers only by its time-out.
+    tries.any(|is_reached| async move { is_reached }).await
 }
