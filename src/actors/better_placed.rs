@@ -100,7 +100,7 @@ async fn reaches_source(me: &Me, spec: &JobSpec) -> bool {
         // On itself it reaches it by no line at all.
         *id == me.node || owner_search::answers(me, id).await
     });
-    let mut tries: FuturesUnordered<_> = tries.collect();
+    let tries: FuturesUnordered<_> = tries.collect();
     // The first yes: a dead one among them answers only by its time-out.
     tries.any(|is_reached| async move { is_reached }).await
 }
