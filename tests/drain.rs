@@ -95,16 +95,7 @@ async fn a_planned_move_leaves_a_gap_below_two_seconds_and_loses_nothing() {
         schema.base
     );
     servers().source.run(&[&create]).await;
-    let mut cluster = TestCluster::new("drain");
-    for (name, site) in [
-        ("sh-1", "shanghai"),
-        ("sh-2", "shanghai"),
-        ("bj-1", "beijing"),
-        ("bj-2", "beijing"),
-    ] {
-        cluster.add(name, site, &[]);
-    }
-    cluster.await_members(4);
+    let mut cluster = TestCluster::two_by_two("drain");
     let file = support::guard::folder().join(format!("{}.toml", schema.base));
     std::fs::write(&file, JobFile::new(JOB).text(&schema, &["t"])).unwrap();
     cluster.any().json(&["submit", &file.display().to_string()]).unwrap();

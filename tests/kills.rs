@@ -258,16 +258,7 @@ fn kill_owner(cluster: &mut TestCluster, job: &str, task: &str, phase: &str) {
 async fn one_run(run: u64) {
     let schema = TestSchema::new("kills").await;
     fill(&schema).await;
-    let mut cluster = TestCluster::new("kills");
-    for (name, site) in [
-        ("sh-1", "shanghai"),
-        ("sh-2", "shanghai"),
-        ("bj-1", "beijing"),
-        ("bj-2", "beijing"),
-    ] {
-        cluster.add(name, site, &[]);
-    }
-    cluster.await_members(4);
+    let mut cluster = TestCluster::two_by_two("kills");
 
     let stop = Arc::new(AtomicBool::new(false));
     let written = Arc::new(AtomicU64::new(0));

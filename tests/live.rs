@@ -40,16 +40,7 @@ impl Bed {
         let columns = "(id BIGINT AUTO_INCREMENT PRIMARY KEY, v DOUBLE, pad VARBINARY(2000))";
         let create = ["t", "u"].map(|table| format!("CREATE TABLE {}.{table} {columns}", schema.base));
         servers().source.run(&[&create[0], &create[1]]).await;
-        let mut cluster = TestCluster::new(word);
-        for (name, site) in [
-            ("sh-1", "shanghai"),
-            ("sh-2", "shanghai"),
-            ("bj-1", "beijing"),
-            ("bj-2", "beijing"),
-        ] {
-            cluster.add(name, site, &[]);
-        }
-        cluster.await_members(4);
+        let cluster = TestCluster::two_by_two(word);
         let file = support::guard::folder().join(format!("{}.toml", schema.base));
         let bed = Self { cluster, schema, file };
         bed.write(&["t"], "");

@@ -26,16 +26,6 @@ use support::wait::until;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn text(bed: &JobBed, server: &Server, sql: &str) -> String {
-    let sql = bed.filled(sql);
-    bed.runtime.block_on(async {
-        let mut conn = server.conn().await;
-        let found: Option<String> = conn.query_first(&sql).await.unwrap();
-        conn.disconnect().await.unwrap();
-        found.unwrap_or_default()
-    })
-}
-
 fn submit(bed: &JobBed, name: &str, target: &Server, start: &str, filter: &str) {
     let (base, meta) = (&bed.schema.base, &bed.schema.meta);
     let end = |port: u16| format!("host = \"127.0.0.1\"\nport = {port}\nuser = \"root\"\npassword = \"\"\n");
@@ -72,7 +62,7 @@ fn await_rows(bed: &JobBed, server: &Server, expected: &str) {
     let mut last = String::new();
     let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         until("the rows are there", LIMIT, || {
-            last = text(bed, server, ROWS);
+            last = bed.text(server, ROWS);
             (last == expected).then_some(())
         });
     }));
@@ -84,7 +74,7 @@ fn one_source_is_split_over_two_targets_and_an_update_moves_a_row_across_the_bor
     let mut bed = JobBed::new("split", &[]);
     let (low, high) = (servers().target, servers::start("second-target", &[]));
     bed.on_source(&["CREATE TABLE {}.t (id INT PRIMARY KEY, v VARCHAR(20))"]);
-    let begin = text(&bed, &bed.source, "SELECT @@GLOBAL.gtid_executed").replace('\n', "");
+    let begin = bed.text(&bed.source, "SELECT @@GLOBAL.gtid_executed").replace('\n', "");
     bed.on_source(&["INSERT INTO {}.t VALUES (1, 'a'), (9, 'b'), (10, 'c'), (11, 'd')"]);
     bed.cluster.add("one", "dc1", &[]);
     let start = format!("{{ gtid = \"{begin}\" }}");

@@ -17,17 +17,6 @@ use support::wait::until;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// One text of a server.
-fn text(bed: &JobBed, server: &Server, sql: &str) -> String {
-    let sql = bed.filled(sql);
-    bed.runtime.block_on(async {
-        let mut conn = server.conn().await;
-        let found: Option<String> = conn.query_first(&sql).await.unwrap();
-        conn.disconnect().await.unwrap();
-        found.unwrap_or_default()
-    })
-}
-
 fn run(bed: &JobBed, server: &Server, statements: &[&str]) {
     let statements: Vec<String> = statements.iter().map(|sql| bed.filled(sql)).collect();
     let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
@@ -35,7 +24,7 @@ fn run(bed: &JobBed, server: &Server, statements: &[&str]) {
 }
 
 fn executed(bed: &JobBed, server: &Server) -> String {
-    text(bed, server, "SELECT @@GLOBAL.gtid_executed").replace('\n', "")
+    bed.text(server, "SELECT @@GLOBAL.gtid_executed").replace('\n', "")
 }
 
 /// Submits a job over table `t` of the bed's schema.
@@ -73,7 +62,7 @@ fn await_rows(bed: &JobBed, expected: &str) {
     let mut last = String::new();
     let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         until("the rows are there", LIMIT, || {
-            last = text(bed, &servers().target, ROWS);
+            last = bed.text(&servers().target, ROWS);
             (last == expected).then_some(())
         });
     }));
@@ -173,7 +162,7 @@ fn a_set_that_was_purged_or_never_executed_is_named() {
     run(&bed, &source, &["CREATE DATABASE {}", TABLE]);
     let begin = executed(&bed, &source);
     run(&bed, &source, &["INSERT INTO {}.t VALUES (1, 'a')", "FLUSH BINARY LOGS"]);
-    let last = text(&bed, &source, "SELECT SUBSTRING_INDEX(@@log_bin_basename, '/', -1)");
+    let last = bed.text(&source, "SELECT SUBSTRING_INDEX(@@log_bin_basename, '/', -1)");
     run(&bed, &source, &[&format!("PURGE BINARY LOGS TO '{last}.000002'")]);
     let purged = executed(&bed, &source);
     bed.cluster.add("one", "dc1", &[]);
@@ -184,7 +173,7 @@ fn a_set_that_was_purged_or_never_executed_is_named() {
         status.contains("purged") && status.contains(&format!(":{number}")),
         "{purged}: {status}"
     );
-    let uuid = text(&bed, &source, "SELECT @@server_uuid");
+    let uuid = bed.text(&source, "SELECT @@server_uuid");
     submit(&bed, "ahead", &source, &format!("{{ gtid = \"{uuid}:1-999999\" }}"));
     let status = await_state(&bed, "ahead", "failed").to_string();
     assert!(status.contains("has not executed") && status.contains("999999"), "{status}");

@@ -3,7 +3,6 @@
 //! The sink's owner asks (`better_placed`, given to the sink flow), the others answer (`can_serve`, called by `incoming`) by
 //! trying both. It is asked only when no source is reached from here. Nothing is decided here: who gives way is `flow::cut_off`'s, who takes over is placement's and the fence's.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +14,12 @@ use tokio::time::timeout;
 
 use crate::actors::me::Me;
 use crate::actors::owner_search;
-use crate::core::ids::NodeId;
 use crate::core::job_spec::JobSpec;
 use crate::core::member::find;
 use crate::core::placement::{Circumstances, Task, rank, rank_with};
 use crate::flow::sink_flow::BetterPlaced;
 use crate::mysql::session::Session;
-use crate::wire::message::{Request, Response, StreamKind};
+use crate::wire::message::{Request, Response};
 
 /// Peers that are asked, best rank first.
 const ASKED_MAX: usize = 3;
@@ -52,22 +50,14 @@ pub fn better_placed(spec: watch::Receiver<Arc<JobSpec>>, me: &Me) -> BetterPlac
                 let address = member.peer_addr.parse().ok()?;
                 let (me, spec_json, name) = (&me, spec_json.clone(), member.name.clone());
                 Some(async move {
-                    let answer = timeout(ANSWER_MAX, ask(me, &id, address, spec_json)).await;
-                    (answer == Ok(Some(true))).then_some(name)
+                    let question = Request::CanServe { spec_json };
+                    let answer = timeout(ANSWER_MAX, me.endpoint.ask(address, &question)).await;
+                    matches!(answer, Ok(Ok(Response::Serves { is_able: true }))).then_some(name)
                 })
             });
             join_all(questions).await.into_iter().flatten().next()
         })
     })
-}
-
-async fn ask(me: &Me, peer: &NodeId, address: SocketAddr, spec_json: String) -> Option<bool> {
-    let mut stream = me.endpoint.open(address, StreamKind::Control).await.ok()?;
-    stream.send(&Request::CanServe { spec_json }).await.ok()?;
-    match stream.recv().await.ok()? {
-        Response::Serves { is_able } if stream.peer() == peer => Some(is_able),
-        _ => None,
-    }
 }
 
 /// This peer reaches the job's target and a peer that may run its source.

@@ -256,16 +256,7 @@ impl Cluster for Scripted {
 
     fn submit(&self, request: SubmitRequest) -> Reply<'_, SubmitView> {
         if request.text.contains("broken") {
-            let fault = |key: &str| {
-                Fault::new(
-                    "PEER1101",
-                    format!("`{key}`"),
-                    "unknown key",
-                    "a key of job.toml",
-                    "remove it",
-                )
-            };
-            return answer(Err(Refusal::invalid(Faults(vec![fault("a"), fault("b")]))));
+            return answer(Err(broken()));
         }
         if !request.update && request.text.contains("other") {
             let fault = Fault::new(
@@ -330,16 +321,7 @@ impl Cluster for Scripted {
 
     fn plan(&self, text: String) -> Reply<'_, PlanView> {
         if text.contains("broken") {
-            let fault = |key: &str| {
-                Fault::new(
-                    "PEER1101",
-                    format!("`{key}`"),
-                    "unknown key",
-                    "a key of job.toml",
-                    "remove it",
-                )
-            };
-            return answer(Err(Refusal::invalid(Faults(vec![fault("a"), fault("b")]))));
+            return answer(Err(broken()));
         }
         answer(Ok(planned(&text)))
     }
@@ -406,4 +388,18 @@ impl Cluster for Scripted {
             reason: Some("still joining".to_owned()),
         }))
     }
+}
+
+/// Two faults at once.
+fn broken() -> Refusal {
+    let fault = |key: &str| {
+        Fault::new(
+            "PEER1101",
+            format!("`{key}`"),
+            "unknown key",
+            "a key of job.toml",
+            "remove it",
+        )
+    };
+    Refusal::invalid(Faults(vec![fault("a"), fault("b")]))
 }

@@ -105,6 +105,17 @@ impl JobBed {
         self.runtime.block_on(servers().target.number(&self.filled(sql)))
     }
 
+    /// One text from a server; empty when there is none.
+    pub fn text(&self, server: &Server, sql: &str) -> String {
+        let sql = self.filled(sql);
+        self.runtime.block_on(async {
+            let mut conn = server.conn().await;
+            let found: Option<String> = conn.query_first(&sql).await.expect(&sql);
+            conn.disconnect().await.expect("disconnects");
+            found.unwrap_or_default()
+        })
+    }
+
     /// One text from the source.
     pub fn source_text(&self, sql: &str) -> String {
         let asking = async {

@@ -57,6 +57,21 @@ impl TestCluster {
         cluster
     }
 
+    /// Two peers in each of the sites, so that either end of a job has where to go.
+    pub fn two_by_two(word: &str) -> Self {
+        let mut cluster = Self::new(word);
+        for (name, site) in [
+            ("sh-1", "shanghai"),
+            ("sh-2", "shanghai"),
+            ("bj-1", "beijing"),
+            ("bj-2", "beijing"),
+        ] {
+            cluster.add(name, site, &[]);
+        }
+        cluster.await_members(4);
+        cluster
+    }
+
     pub fn key_file(&self) -> PathBuf {
         self.folder.join("cluster.key")
     }
