@@ -6,6 +6,8 @@ pub mod chunk_reader;
 pub mod definition_hold;
 mod event;
 pub mod filter_oracle;
+#[cfg(fuzzing)]
+pub mod fuzz_door;
 pub mod heartbeat;
 pub mod inspect;
 pub mod key_literal;
