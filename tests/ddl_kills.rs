@@ -94,6 +94,48 @@ fn p3_an_alter_that_is_under_way_when_the_sink_dies_is_carried_out_once() {
 }
 
 #[test]
+fn p3_a_mapped_table_that_changes_when_the_sink_dies_changes_once() {
+    let _alone = alone();
+    let mut bed = JobBed::new("ddlmapped", &[]);
+    bed.on_source(&[
+        "CREATE TABLE {}.t (id INT PRIMARY KEY, v TEXT, x INT)",
+        "INSERT INTO {}.t VALUES (1, 'one', 1)",
+    ]);
+    bed.job.extra = bed.filled(
+        "[[tables]]\nschema = \"{}\"\ntable = \"t\"\nwhere = \"id < 100\"\nto = { table = \"m\", columns = { v = \"w\" } }\n",
+    );
+    for name in ["a", "b", "c"] {
+        bed.cluster.add(name, "dc1", &[]);
+    }
+    bed.cluster.await_members(3);
+    bed.submit();
+    await_job(&bed, "the job is streaming", |status| status["state"] == "streaming");
+    let lock = bed.lock_on_target("m");
+    bed.on_source(&[
+        "ALTER TABLE {}.t ADD COLUMN n INT DEFAULT 5, DROP COLUMN x",
+        "INSERT INTO {}.t VALUES (2, 'two', 6), (200, 'not there', 6)",
+        "ALTER TABLE {}.t DROP COLUMN n, ADD COLUMN n INT DEFAULT 8 FIRST, ADD INDEX (n)",
+        "INSERT INTO {}.t VALUES (9, 3, 'three')",
+        "UPDATE {}.t SET v = 'gone' WHERE id = 200",
+    ]);
+    await_waiting(&bed);
+    kill_sink(&mut bed);
+    drop(lock);
+    std::thread::sleep(Duration::from_millis(2100));
+    await_job(&bed, "the target has everything", |status| status["caught_up"] == true);
+    let rows = |columns: &str, table: &str| {
+        format!("SELECT GROUP_CONCAT(CONCAT_WS('|', {columns}) ORDER BY id) FROM {{}}.{table} WHERE id < 100")
+    };
+    let on_source = bed.text(&bed.source, &rows("n, id, v", "t"));
+    assert_eq!(on_source, "8|1|one,8|2|two,9|3|three");
+    assert_eq!(
+        bed.text(&support::servers::servers().target, &rows("n, id, w", "m")),
+        on_source
+    );
+    assert_eq!(bed.target_number("SELECT COUNT(*) FROM {}.m"), 3);
+}
+
+#[test]
 fn p3_names_that_are_exchanged_when_the_sink_dies_are_exchanged_once() {
     let _alone = alone();
     let mut bed = bed("ddlswap");

@@ -10,6 +10,10 @@ use crate::core::ddl_policy::DdlKind;
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::progress::Progress;
 use crate::core::shape::{TableName, TableShape};
+use crate::core::sql_token::Reading;
+
+/// Collation of a session that says nothing: utf8mb4_0900_ai_ci. Servers write the real one with every statement of this kind.
+const CLIENT_COLLATION: u16 = 255;
 
 /// One statement that defines tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +60,17 @@ pub struct DdlSession {
     pub timestamp_us: u64,
     /// `time_zone`, when the statement depends on it.
     pub time_zone: Option<String>,
+}
+
+impl DdlSession {
+    /// How it read its statements.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading {
+            sql_mode: self.sql_mode,
+            client_collation: self.collations.map_or(CLIENT_COLLATION, |collations| collations[0]),
+        }
+    }
 }
 
 /// One thing to do on the target. At most one step of a statement is `Execute` or `Rename`, and it is the first; all others may be

@@ -315,7 +315,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// Splits at commas outside of parentheses.
-fn clauses(tokens: &[Token]) -> Vec<&[Token]> {
+pub(super) fn clauses(tokens: &[Token]) -> Vec<&[Token]> {
     let mut depth = 0i32;
     tokens
         .split(|token| {

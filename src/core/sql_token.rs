@@ -2,6 +2,8 @@
 //!
 //! Used by `ddl_scope` and `ddl_statement`, fed with what the binlog holds. Whatever the bytes are, it ends and never panics.
 
+use std::ops::Range;
+
 /// `sql_mode` bit: `"` quotes names.
 const ANSI_QUOTES: u64 = 1 << 2;
 /// `sql_mode` bit: `\` in a string is a character like any other.
@@ -138,10 +140,21 @@ fn length(bytes: Bytes, first: u8, second: Option<u8>) -> usize {
 /// The tokens of a statement.
 #[must_use]
 pub fn tokens(text: &str, has_backslash_escapes: bool) -> Vec<Token> {
+    spanned(text, has_backslash_escapes)
+        .into_iter()
+        .map(|(token, _)| token)
+        .collect()
+}
+
+/// The tokens of a statement, each with the bytes of `text` it stands in, quotes included.
+#[must_use]
+pub fn spanned(text: &str, has_backslash_escapes: bool) -> Vec<(Token, Range<usize>)> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
+        let from = text.len() - rest.len();
         let after = &rest[c.len_utf8()..];
+        let mut push = |token, after: &str| found.push((token, from..text.len() - after.len()));
         rest = match c {
             _ if c.is_whitespace() => after,
             '#' => skip_line(after),
@@ -154,25 +167,42 @@ pub fn tokens(text: &str, has_backslash_escapes: bool) -> Vec<Token> {
             '*' if rest.starts_with("*/") => &rest[2..],
             '\'' | '"' | '`' => {
                 let (content, after) = quoted(after, c, has_backslash_escapes && c != '`');
-                found.push(match c {
+                let token = match c {
                     '\'' => Token::Text,
                     '"' => Token::DoubleQuoted(content),
                     _ => Token::Quoted(content),
-                });
+                };
+                push(token, after);
                 after
             }
             _ if is_word(c) => {
                 let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                found.push(Token::Word(rest[..end].to_owned()));
+                push(Token::Word(rest[..end].to_owned()), &rest[end..]);
                 &rest[end..]
             }
             _ => {
-                found.push(Token::Other(c));
+                push(Token::Other(c), after);
                 after
             }
         };
     }
     found
+}
+
+/// The bytes of the statement that hold these bytes of its `characters`.
+#[must_use]
+pub fn bytes_of_characters(text: &[u8], client_collation: u16, read: &str, span: Range<usize>) -> Range<usize> {
+    if text == read.as_bytes() {
+        return span;
+    }
+    let bytes = bytes_of(client_collation).unwrap_or(Bytes::Single);
+    let offset = |end: usize| {
+        read[..end].chars().fold(0, |at, _| match text.get(at) {
+            Some(first) => at + length(bytes, *first, text.get(at + 1).copied()),
+            None => at,
+        })
+    };
+    offset(span.start)..offset(span.end)
 }
 
 /// The text holds something that some supported servers read as a comment and others execute.

@@ -41,9 +41,10 @@ pub fn rewritten(create_sql: &str, name: &TableName, to: &TableName, columns: Op
         .into_iter()
         .filter(|line| !is_foreign_key(line) || (keeps_parents && is_parent_near(line)));
     let (lines, options) = match columns {
-        None => (lines.map(str::to_owned).collect(), options.to_owned()),
+        None => (lines.map(str::to_owned).collect::<Vec<_>>(), options.to_owned()),
         Some(columns) => (chosen_lines(&lines.collect::<Vec<_>>(), columns)?, renamed(options, columns)?),
     };
+    let lines: Vec<String> = lines.into_iter().map(|line| with_made_name(line, name, to)).collect();
     Ok(format!(
         "CREATE TABLE {} (\n{}{options}",
         quoted(&to.table),
@@ -51,7 +52,13 @@ pub fn rewritten(create_sql: &str, name: &TableName, to: &TableName, columns: Op
     ))
 }
 
-/// Lines without their commas, and what follows them from the closing bracket on.
+/// The lines of a whole definition without their commas, and what follows them from the closing bracket on.
+pub(super) fn split_definition(create_sql: &str) -> Option<(Vec<&str>, &str)> {
+    let rest = create_sql.strip_prefix("CREATE TABLE ")?;
+    split_body(&rest[identifier_bytes(rest)?..])
+}
+
+/// The same of what follows the table's name.
 fn split_body(body: &str) -> Option<(Vec<&str>, &str)> {
     let options_at = body.rfind("\n)")?;
     let (lines, options) = body.split_at(options_at);
@@ -60,6 +67,21 @@ fn split_body(body: &str) -> Option<(Vec<&str>, &str)> {
         lines.lines().map(|line| line.strip_suffix(',').unwrap_or(line)).collect(),
         options,
     ))
+}
+
+/// The name that the server made for a check from the table's name, as it would make it for the other table: names of checks are
+/// names of the whole schema, and follow a table that is renamed.
+fn with_made_name(line: String, name: &TableName, to: &TableName) -> String {
+    let quoted_inner = |name: &TableName| name.table.replace('`', "``");
+    let (head, made) = ("  CONSTRAINT `", format!("{}_chk_", quoted_inner(name)));
+    let rest = line.strip_prefix(head).and_then(|rest| rest.strip_prefix(&made));
+    match rest.filter(|rest| {
+        rest.split_once("` CHECK ")
+            .is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+    }) {
+        Some(rest) => format!("{head}{}_chk_{rest}", quoted_inner(to)),
+        None => line,
+    }
 }
 
 fn is_foreign_key(line: &str) -> bool {
@@ -102,7 +124,7 @@ fn chosen_lines(lines: &[&str], columns: &Columns<'_>) -> Result<Vec<String>, St
 }
 
 /// The text with every backquoted column under its new name; texts in quotes stay.
-fn renamed(text: &str, columns: &Columns<'_>) -> Result<String, String> {
+pub(super) fn renamed(text: &str, columns: &Columns<'_>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['`', '\'']) {
@@ -114,7 +136,7 @@ fn renamed(text: &str, columns: &Columns<'_>) -> Result<String, String> {
             text_bytes(rest)
         };
         let token = &rest[..bytes.unwrap_or(rest.len())];
-        let name = token.trim_matches('`').replace("``", "`");
+        let name = unquoted(token);
         match columns.new_name(&name) {
             _ if token.starts_with('\'') => out.push_str(token),
             Some(new) => out.push_str(&quoted(new)),
@@ -128,7 +150,7 @@ fn renamed(text: &str, columns: &Columns<'_>) -> Result<String, String> {
 }
 
 /// Bytes of the backquoted name at the front.
-fn identifier_bytes(text: &str) -> Option<usize> {
+pub(super) fn identifier_bytes(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('`')?;
     let mut at = 0;
     loop {
@@ -141,7 +163,7 @@ fn identifier_bytes(text: &str) -> Option<usize> {
 }
 
 /// Bytes of the text in single quotes at the front; a backslash takes the next character with it, as the server prints it.
-fn text_bytes(text: &str) -> Option<usize> {
+pub(super) fn text_bytes(text: &str) -> Option<usize> {
     let mut characters = text.char_indices().skip(1);
     while let Some((at, character)) = characters.next() {
         match character {
@@ -152,6 +174,12 @@ fn text_bytes(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// The name between backquotes.
+pub(super) fn unquoted(token: &str) -> String {
+    let inner = token.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+    inner.unwrap_or(token).replace("``", "`")
 }
 
 fn quoted(name: &str) -> String {
@@ -167,7 +195,7 @@ mod tests {
         UNIQUE KEY `total` (`total`,`note`(10)),\n  KEY `total_2` (`total`),\n  \
         CONSTRAINT `up` FOREIGN KEY (`id`) REFERENCES `parent` (`id`),\n  \
         CONSTRAINT `far` FOREIGN KEY (`id`) REFERENCES `x`.`parent` (`id`),\n  \
-        CONSTRAINT `c1` CHECK ((`total` > 0)),\n  CONSTRAINT `c2` CHECK ((`note` <> _utf8mb4'`total`'))\n) ENGINE=InnoDB COMMENT='`total`'";
+        CONSTRAINT `o``d_chk_1` CHECK ((`total` > 0)),\n  CONSTRAINT `c2` CHECK ((`note` <> _utf8mb4'`total`'))\n) ENGINE=InnoDB COMMENT='`total`'";
 
     fn name(table: &str) -> TableName {
         TableName {
@@ -196,7 +224,7 @@ mod tests {
     fn another_name_leaves_the_foreign_keys_behind() {
         let found = rewritten(SQL, &name("o`d"), &name("n"), None).expect("rewrites");
         assert!(found.starts_with("CREATE TABLE `n` (\n  `id` int"), "{found}");
-        assert!(!found.contains("FOREIGN") && found.contains("`c1`"), "{found}");
+        assert!(!found.contains("FOREIGN") && found.contains("`n_chk_1`"), "{found}");
     }
 
     #[test]
@@ -205,7 +233,7 @@ mod tests {
         let found = rewritten(SQL, &name("o`d"), &name("n"), Some(&chosen)).expect("rewrites");
         let expected = "CREATE TABLE `n` (\n  `twice` int GENERATED ALWAYS AS ((`to``t` * 2)) VIRTUAL,\n  \
             `to``t` decimal(10,2) DEFAULT NULL,\n  `id` int NOT NULL COMMENT 'the `note`, isn''t it',\n  PRIMARY KEY (`id`),\n  \
-            KEY `total_2` (`to``t`),\n  CONSTRAINT `c1` CHECK ((`to``t` > 0))\n) ENGINE=InnoDB COMMENT='`total`'";
+            KEY `total_2` (`to``t`),\n  CONSTRAINT `n_chk_1` CHECK ((`to``t` > 0))\n) ENGINE=InnoDB COMMENT='`total`'";
         assert_eq!(found, expected);
     }
 

@@ -9,6 +9,7 @@ use crate::core::ddl::Ddl;
 use crate::core::ddl_policy::{DdlAction, DdlPolicy};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
+use crate::core::table_choice::Wanted;
 use crate::flow::applier::Applier;
 use crate::flow::error::FlowError;
 
@@ -19,6 +20,8 @@ pub struct OnDdl {
     pub policy: DdlPolicy,
     /// Restarts that a person asked for.
     pub restarts: u64,
+    /// The tables the job asks for.
+    pub wanted: Wanted,
 }
 
 impl Applier<'_> {
@@ -39,7 +42,7 @@ impl Applier<'_> {
     }
 
     async fn carry_out(&mut self, ddl: &Ddl, asks: Option<u64>) -> Result<Seq, FlowError> {
-        let mut run = self.target.ddl_begin(ddl, asks).await?;
+        let mut run = self.target.ddl_begin(ddl, asks, &self.on_ddl.wanted).await?;
         let outcome = {
             let mut running = std::pin::pin!(run.run());
             loop {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::SourceEpoch;
 use crate::core::job_spec::{JobSpec, StartPoint};
+use crate::core::table_choice::Wanted;
 use crate::flow::applier::{Applier, End};
 use crate::flow::byte_channel::channel;
 use crate::flow::ddl_apply::OnDdl;
@@ -78,6 +79,10 @@ pub async fn run(
     let on_ddl = OnDdl {
         policy: spec.sink.on_ddl.clone(),
         restarts: args.restarts,
+        wanted: Wanted {
+            exact: spec.tables.clone(),
+            selection: spec.selection.clone(),
+        },
     };
     let is_copy_all = spec.source.start == StartPoint::SnapshotOnly;
     let applier = Applier::new(target, limits, Arc::clone(meter), consumed, is_copy_all).with(on_ddl);

@@ -4,11 +4,8 @@
 //! length is not known; those that matter here come before newer ones.
 
 use crate::core::ddl::DdlSession;
-use crate::core::sql_token::Reading;
 use crate::mysql::source::event::Cursor;
 
-/// Collation of a session that says nothing: utf8mb4_0900_ai_ci. Servers write the real one with every statement of this kind.
-const CLIENT_COLLATION: u16 = 255;
 /// Count of schemas above which the server lists none.
 const SCHEMAS_MAX: usize = 254;
 
@@ -88,14 +85,6 @@ fn take_one(cursor: &mut Cursor<'_>, session: &mut DdlSession) -> Option<()> {
     }
 }
 
-/// How the session read its statements.
-pub(super) fn reading(session: &DdlSession) -> Reading {
-    Reading {
-        sql_mode: session.sql_mode,
-        client_collation: session.collations.map_or(CLIENT_COLLATION, |collations| collations[0]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -123,8 +112,8 @@ mod tests {
                 time_zone: Some("UTC".into()),
             }
         );
-        assert_eq!(reading(&session).client_collation, 28);
-        assert_eq!(reading(&DdlSession::default()).client_collation, CLIENT_COLLATION);
+        assert_eq!(session.reading().client_collation, 28);
+        assert_eq!(DdlSession::default().reading().client_collation, 255);
     }
 
     proptest! {

@@ -17,11 +17,12 @@ use crate::core::gtid_set::{GtidSet, SourceId};
 use crate::core::ids::{ClusterId, JobId};
 use crate::core::job_spec::DatabaseSpec;
 use crate::core::stable_hash::{hash64, hex256};
+pub use crate::core::table_choice::Wanted;
 use crate::mysql::error::Error;
 use crate::mysql::session::{Session, classify};
 use crate::mysql::source::assembler::Assembler;
 pub use crate::mysql::source::reader_event::ReaderEvent;
-pub use crate::mysql::source::scope::{Scope, Wanted};
+pub use crate::mysql::source::scope::Scope;
 
 /// Longest wait for the first event: the server scans a binlog file for the position (facts/crates 1.3: 0.2 s per 300 MB).
 const FIRST_EVENT_LIMIT: Duration = Duration::from_secs(60);

@@ -15,8 +15,7 @@ use crate::core::ddl_statement::{self, Statement};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::row::RowLayout;
 use crate::core::shape::{ShapeId, TableName, TableShape};
-use crate::core::table_choice::{Chosen, Selection, choose_one};
-use crate::mysql::source::query_session::reading;
+use crate::core::table_choice::{Chosen, Wanted};
 
 /// The tables a reader looks at; all others are skipped.
 #[derive(Clone, Debug, Default)]
@@ -28,15 +27,6 @@ pub struct Scope {
     names_known: Vec<TableName>,
     names: ReplicatedNames,
     is_folding: bool,
-}
-
-/// The tables a job asks for, there or not.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// By name.
-    pub exact: Vec<TableName>,
-    /// By rule.
-    pub selection: Selection,
 }
 
 /// One table in scope.
@@ -112,7 +102,7 @@ impl Scope {
 
     /// What a statement that defines tables, changes rows in statement format, or does something else is to the job.
     pub(super) fn meaning(&self, text: &[u8], session: &DdlSession, gtid: &Gtid) -> Meaning {
-        let Some(statement) = ddl_statement::read(text, reading(session), &session.default_schema) else {
+        let Some(statement) = ddl_statement::read(text, session.reading(), &session.default_schema) else {
             return match self.names.touched_by(text, &session.default_schema) {
                 Touch::No => Meaning::Elsewhere,
                 touch => Meaning::Refused(touch),
@@ -123,9 +113,7 @@ impl Scope {
         let kind = statement.kind();
         let known: Vec<TableName> = self.tables().map(|table| table.shape.name.clone()).collect();
         let steps = ddl_plan::steps(statement, &known, &|name| self.standing(&self.spelled(name.clone()), gtid));
-        if !steps.iter().all(|step| self.is_possible(step)) {
-            return Meaning::Refused(Touch::Definition);
-        }
+        let steps = self.possible(steps);
         match (steps.is_empty(), has_rows) {
             (false, _) => Meaning::Steps(kind, steps),
             (true, true) => Meaning::ElsewhereWithRows,
@@ -134,33 +122,38 @@ impl Scope {
     }
 
     fn choice(&self, name: &TableName) -> Option<Chosen> {
-        let wanted = self.wanted.as_ref()?;
-        choose_one(&wanted.exact, &wanted.selection, name)
+        self.wanted.as_ref()?.choice(name)
     }
 
-    /// The table is on the target as it is on the source: the same statement does the same there.
-    fn is_plain(&self, name: &TableName) -> bool {
-        let known = self.find(name.schema.as_bytes(), name.table.as_bytes());
-        let is_mapped = known.is_some_and(|table| table.shape.map.is_some());
-        let will_be = self.choice(name).is_some_and(|chosen| {
-            let skips = self.wanted.as_ref().is_some_and(|wanted| !wanted.selection.skip.is_empty());
-            let rule = chosen.rule.as_ref();
-            skips
-                || chosen.to != *name
-                || rule.is_some_and(|rule| !rule.columns.is_empty() || rule.filter.is_some() || !rule.to.is_empty())
-        });
-        !is_mapped && !will_be
-    }
-
-    /// A step that runs on the target what was written for the source.
-    fn is_possible(&self, step: &DdlStep) -> bool {
-        match step {
-            DdlStep::Execute { table } => self.is_plain(table),
-            DdlStep::Rename { moved, .. } => moved
-                .iter()
-                .all(|(from, to)| self.is_plain(from) && to.as_ref().is_none_or(|to| self.is_plain(to))),
-            DdlStep::Drop { .. } | DdlStep::Truncate { .. } | DdlStep::Replace { .. } => true,
+    /// The steps that are possible: tables that change between rules by which their rows are others come anew.
+    fn possible(&self, steps: Vec<DdlStep>) -> Vec<DdlStep> {
+        let way = |name: &TableName| self.choice(name).map(|chosen| chosen.way());
+        let Some(DdlStep::Rename { pairs, moved }) = steps.first() else {
+            return steps;
+        };
+        if moved
+            .iter()
+            .all(|(from, to)| to.as_ref().is_none_or(|to| way(from) == way(to)))
+        {
+            return steps;
         }
+        let last = |before: &TableName| {
+            let follow = |name: TableName, (from, to): &(TableName, TableName)| if name == *from { to.clone() } else { name };
+            pairs.iter().fold(before.clone(), follow)
+        };
+        let (staying, leaving): (Vec<_>, Vec<_>) = moved.iter().cloned().partition(|(_, to)| to.is_some());
+        let mut possible = Vec::new();
+        if !leaving.is_empty() {
+            possible.push(DdlStep::Rename {
+                pairs: leaving.iter().map(|(from, _)| (from.clone(), last(from))).collect(),
+                moved: leaving,
+            });
+        }
+        possible.extend(staying.iter().map(|(from, _)| DdlStep::Drop { table: from.clone() }));
+        let comes = |to: TableName| DdlStep::Replace { table: to, by: None };
+        possible.extend(staying.into_iter().filter_map(|(_, to)| to).map(comes));
+        possible.extend(steps.iter().skip(1).cloned());
+        possible
     }
 
     fn tables(&self) -> impl Iterator<Item = &Arc<ScopeTable>> {

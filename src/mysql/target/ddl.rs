@@ -4,39 +4,34 @@
 //! caller keeps the others alive), done (fenced: the new shapes and the transaction's GTID). An owner that finds an intent
 //! asks the journal whether the first step was executed; all other steps may be done again.
 
-use std::time::Duration;
-
-use mysql_async::prelude::Queryable;
-
-use crate::core::ddl::{Ddl, DdlOutcome, DdlStep, Replacement, has_other_key, progress_after};
+use crate::core::ddl::{Ddl, DdlOutcome, DdlSession, DdlStep, Replacement, has_other_key, progress_after};
 use crate::core::disposition::Disposition;
 use crate::core::ids::Seq;
 use crate::core::progress::Progress;
 use crate::core::shape::{TableName, TableShape};
+use crate::core::table_choice::Wanted;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::source::inspect;
 use crate::mysql::target::create;
 use crate::mysql::target::ddl_journal::{self, Marker};
+use crate::mysql::target::ddl_mapped;
 use crate::mysql::target::ddl_session;
 use crate::mysql::target::fence;
+use crate::mysql::target::meta::Meta;
 use crate::mysql::target::progress_store::replace_statements;
 use crate::mysql::target::writer::Target;
-
-/// Longest run of one statement: a table of terabytes that is built anew. A dead server is noticed by the connection, not by this.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Times a statement is tried that waits for somebody's lock on the table, 10 s each.
-const LOCK_TRIES: u32 = 6;
 
 /// A change that was begun.
 #[derive(Debug)]
 pub struct DdlRun {
     session: Session,
     marker: Marker,
-    /// Of peer's own tables.
-    schema: String,
+    meta: Meta,
     ddl: Ddl,
+    /// The tables the job asks for.
+    wanted: Wanted,
     /// Group of the intent.
     seq: Seq,
     /// The first step was executed by an earlier owner.
@@ -48,7 +43,7 @@ pub struct DdlRun {
 impl Target {
     /// Opens the session, ends what an earlier owner left, and commits the intent unless one is there. `asks`: a person must have
     /// asked for a restart since the intent; that many were asked for until now.
-    pub async fn ddl_begin(&mut self, ddl: &Ddl, asks: Option<u64>) -> Result<DdlRun, Error> {
+    pub async fn ddl_begin(&mut self, ddl: &Ddl, asks: Option<u64>, wanted: &Wanted) -> Result<DdlRun, Error> {
         let mut session = Session::connect(&self.endpoint).await?;
         if session.server_uuid() != self.control.server_uuid() {
             return Err(session.unexpected("another server", "the target's: a switch is going on"));
@@ -58,7 +53,7 @@ impl Target {
         ddl_session::prepare(&mut session).await?;
         self.still_ours().await?;
         let marker = Marker::of(&self.meta, &self.job);
-        let found = ddl_journal::fingerprint(&mut session, ddl).await?;
+        let found = ddl_journal::fingerprint(&mut session, ddl, &self.progress().shapes).await?;
         let pending = ddl_journal::pending(&mut session, &self.meta, &self.job).await?;
         let (seq, is_executed) = match pending {
             Some(intent) if intent.gtid == ddl.gtid.to_string() => {
@@ -90,8 +85,9 @@ impl Target {
         Ok(DdlRun {
             session,
             marker,
-            schema: self.meta.schema().to_owned(),
+            meta: self.meta.clone(),
             ddl: ddl.clone(),
+            wanted: wanted.clone(),
             seq,
             is_executed,
             progress: self.progress().clone(),
@@ -135,60 +131,90 @@ impl DdlRun {
     /// Does what is to be done; may take as long as the server needs.
     pub async fn run(&mut self) -> Result<DdlOutcome, Error> {
         let steps = self.ddl.steps.clone();
+        let mut shapes = Vec::new();
         for step in &steps {
             let done = self.step(step).await;
-            done.map_err(|error| self.explain(error))?;
+            shapes.extend(done.map_err(|error| self.explain(error))?);
         }
-        let changed = changed_tables(&steps);
-        let shapes = inspect::shapes_as_they_are(&mut self.session, &changed).await;
-        let shapes = shapes.map_err(|error| self.explain(error))?;
         let emptied = self.empty_what_cannot_go_on(&steps, &shapes).await?;
         Ok(DdlOutcome { shapes, emptied })
     }
 
-    async fn step(&mut self, step: &DdlStep) -> Result<(), Error> {
+    /// Definitions of tables that are others now and stay in the job.
+    async fn step(&mut self, step: &DdlStep) -> Result<Vec<TableShape>, Error> {
         match step {
-            DdlStep::Execute { .. } | DdlStep::Rename { .. } if self.is_executed => Ok(()),
-            DdlStep::Execute { .. } => {
-                ddl_session::become_source(&mut self.session, &self.ddl.session).await?;
-                let text = self.ddl.statement.clone();
-                self.statement(&text).await?;
-                ddl_session::prepare(&mut self.session).await
-            }
-            DdlStep::Rename { pairs, .. } => {
-                for (_, to) in pairs {
-                    create::ensure_schema(&mut self.session, &to.schema).await?;
-                }
-                let sql = self.marker.rename_statement(pairs);
-                self.statement(sql.as_bytes()).await
-            }
-            DdlStep::Drop { table } => self.drop_table(&self.on_target(table)).await,
-            DdlStep::Truncate { table } => self.truncate(&self.on_target(table)).await,
-            DdlStep::Replace { table, by } => self.replace(table, by.as_deref()).await,
+            DdlStep::Execute { table } => return self.execute(table).await.map(|shape| vec![shape]),
+            DdlStep::Rename { moved, .. } => return self.rename(moved).await,
+            DdlStep::Drop { table } => self.drop_table(&self.on_target(table)).await?,
+            DdlStep::Truncate { table } => self.truncate(&self.on_target(table)).await?,
+            DdlStep::Replace { table, by } => self.replace(table, by.as_deref()).await?,
         }
+        Ok(Vec::new())
     }
 
-    /// Runs one statement; what waits for a lock is tried again.
-    async fn statement(&mut self, text: &[u8]) -> Result<(), Error> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let outcome = self
-                .session
-                .within(STATEMENT_LIMIT, "a change of definitions", async |conn| {
-                    conn.query_drop(text).await
-                })
-                .await;
-            match outcome {
-                Err(error) if error.is_lock_conflict() && tries < LOCK_TRIES => {}
-                outcome => return outcome,
+    async fn execute(&mut self, table: &TableName) -> Result<TableShape, Error> {
+        let before = self.known(table).filter(|shape| shape.map.is_some()).cloned();
+        let Some(before) = before else {
+            if !self.is_executed {
+                let text = self.ddl.statement.clone();
+                self.as_source(&text, &self.ddl.session.clone()).await?;
+            }
+            return self.inspected(table).await;
+        };
+        let change = ddl_mapped::altered(&mut self.session, &self.meta, &self.ddl, &before, &self.wanted).await?;
+        if let Some(text) = change.text.filter(|_| !self.is_executed) {
+            self.as_source(&text, &change.session).await?;
+        }
+        Ok(change.shape)
+    }
+
+    /// Runs a text as a session of the source ran it.
+    async fn as_source(&mut self, text: &[u8], source: &DdlSession) -> Result<(), Error> {
+        ddl_session::become_source(&mut self.session, source).await?;
+        ddl_session::statement(&mut self.session, text).await?;
+        ddl_session::prepare(&mut self.session).await
+    }
+
+    async fn rename(&mut self, moved: &[(TableName, Option<TableName>)]) -> Result<Vec<TableShape>, Error> {
+        let mut shapes = Vec::new();
+        for (from, to) in moved {
+            let Some(to) = to else { continue };
+            let before = self.known(from).cloned();
+            if let Some(before) = before.filter(|shape| shape.map.is_some() || self.wanted.is_changed(to)) {
+                let ddl = &self.ddl;
+                shapes.push(ddl_mapped::renamed(&mut self.session, &self.meta, ddl, &before, to, &self.wanted).await?);
             }
         }
+        let pairs = ddl_mapped::renames(&self.ddl, &self.progress.shapes, &self.wanted);
+        if !self.is_executed {
+            for (_, to) in &pairs {
+                create::ensure_schema(&mut self.session, &to.schema).await?;
+            }
+            let sql = self.marker.rename_statement(&pairs);
+            ddl_session::statement(&mut self.session, sql.as_bytes()).await?;
+        }
+        for to in moved.iter().filter_map(|(_, to)| to.as_ref()) {
+            if !shapes.iter().any(|shape| shape.name == *to) {
+                shapes.push(self.inspected(to).await?);
+            }
+        }
+        Ok(shapes)
+    }
+
+    /// A table that is on the target as it is on the source.
+    async fn inspected(&mut self, table: &TableName) -> Result<TableShape, Error> {
+        let mut shapes = inspect::shapes_as_they_are(&mut self.session, std::slice::from_ref(table)).await?;
+        ddl_session::prepare(&mut self.session).await?;
+        Ok(shapes.pop().expect("one name, one shape"))
+    }
+
+    fn known(&self, table: &TableName) -> Option<&TableShape> {
+        self.progress.shapes.iter().find(|shape| shape.name == *table)
     }
 
     async fn drop_table(&mut self, table: &TableName) -> Result<(), Error> {
         let sql = format!("DROP TABLE IF EXISTS {}", quote::table(table));
-        match self.statement(sql.as_bytes()).await {
+        match ddl_session::statement(&mut self.session, sql.as_bytes()).await {
             // The schema is gone, and the table with it.
             Err(error) if error.server_code() == Some(1049) => Ok(()),
             other => other,
@@ -197,7 +223,7 @@ impl DdlRun {
 
     async fn truncate(&mut self, table: &TableName) -> Result<(), Error> {
         let sql = format!("TRUNCATE TABLE {}", quote::table(table));
-        self.statement(sql.as_bytes()).await
+        ddl_session::statement(&mut self.session, sql.as_bytes()).await
     }
 
     async fn replace(&mut self, table: &TableName, by: Option<&Replacement>) -> Result<(), Error> {
@@ -213,13 +239,13 @@ impl DdlRun {
         self.drop_table(name).await?;
         create::ensure_schema(&mut self.session, &name.schema).await?;
         let sql = create::create_statement(&shape, &name.schema, &name.table)?;
-        self.statement(sql.as_bytes()).await
+        ddl_session::statement(&mut self.session, sql.as_bytes()).await
     }
 
     /// The name a table of the source has on the target.
     fn on_target(&self, table: &TableName) -> TableName {
-        let shape = self.progress.shapes.iter().find(|shape| shape.name == *table);
-        shape.map_or_else(|| table.clone(), |shape| shape.on_target().name.clone())
+        self.known(table)
+            .map_or_else(|| table.clone(), |shape| shape.on_target().name.clone())
     }
 
     /// No other table of the job, and none of peer's own, has this name on the target.
@@ -228,7 +254,7 @@ impl DdlRun {
         let other = others.find(|shape| shape.on_target().name == *name);
         let found = match other {
             Some(other) => format!("the table that {} is replicated to", other.name),
-            None if name.schema == self.schema => "the schema of peer's own tables".to_owned(),
+            None if name.schema == self.meta.schema() => "the schema of peer's own tables".to_owned(),
             None => return Ok(()),
         };
         Err(Error::Unsuitable {
@@ -247,7 +273,7 @@ impl DdlRun {
             let known = self.progress.shapes.iter().find(|known| known.name == before);
             let is_copying = self.progress.copy.iter().any(|row| row.table == before && !row.is_done);
             if is_copying && known.is_some_and(|known| has_other_key(known, shape)) {
-                self.truncate(&shape.name).await?;
+                self.truncate(&shape.on_target().name).await?;
                 emptied.push(shape.name.clone());
             }
         }
@@ -264,15 +290,6 @@ impl DdlRun {
             },
             other => other,
         }
-    }
-}
-
-/// Names, as they are now, of the tables that have another definition and stay in the job.
-fn changed_tables(steps: &[DdlStep]) -> Vec<TableName> {
-    match steps.first() {
-        Some(DdlStep::Execute { table }) => vec![table.clone()],
-        Some(DdlStep::Rename { moved, .. }) => moved.iter().filter_map(|(_, to)| to.clone()).collect(),
-        _ => Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::core::ddl::{Ddl, DdlStep};
 use crate::core::gtid_set::Gtid;
 use crate::core::ids::{JobId, Seq};
-use crate::core::shape::TableName;
+use crate::core::shape::{TableName, TableShape};
 use crate::core::stable_hash::hex256;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
@@ -79,12 +79,14 @@ pub fn done_statements(meta: &Meta, job: &JobId, seq: Seq, gtid: &Gtid) -> [Stri
 }
 
 /// The definition of the table a statement is about, without the counter of its rows; empty when no step needs it.
-pub async fn fingerprint(session: &mut Session, ddl: &Ddl) -> Result<String, Error> {
+pub async fn fingerprint(session: &mut Session, ddl: &Ddl, shapes: &[TableShape]) -> Result<String, Error> {
     let Some(DdlStep::Execute { table }) = ddl.steps.first() else {
         return Ok(String::new());
     };
+    let known = shapes.iter().find(|shape| shape.name == *table);
+    let table = known.map_or_else(|| table.clone(), |shape| shape.on_target().name.clone());
     let definition = match session
-        .first::<(String, String)>(format!("SHOW CREATE TABLE {}", quote::table(table)))
+        .first::<(String, String)>(format!("SHOW CREATE TABLE {}", quote::table(&table)))
         .await
     {
         Ok(row) => row.map(|(_, definition)| without_counter(&definition)).unwrap_or_default(),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep};
 
 use crate::core::ddl::DdlSession;
@@ -21,6 +22,10 @@ const OWN_SETTINGS: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION,ALLOW
     wait_timeout = 3600, time_zone = '+00:00', timestamp = DEFAULT; SET NAMES utf8mb4";
 /// How long an older session of the job may take to go after it was ended.
 const CLEAR_LIMIT: Duration = Duration::from_secs(30);
+/// Longest run of one statement: a table of terabytes that is built anew. A dead server is noticed by the connection, not by this.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Times a statement is tried that waits for somebody's lock on the table, 10 s each.
+const LOCK_TRIES: u32 = 6;
 /// Between two looks at it.
 const CLEAR_PAUSE: Duration = Duration::from_millis(100);
 /// `sql_mode` bits that servers from 8.0 on know; older ones wrote more.
@@ -42,6 +47,21 @@ async fn relax(session: &mut Session, variable: &str, wanted: &str) -> Result<()
     match found {
         Some((_, value)) if value != wanted => session.execute(format!("SET SESSION {variable} = {wanted}")).await.map(drop),
         _ => Ok(()),
+    }
+}
+
+/// Runs one statement, however long it takes; what waits for a lock is tried again.
+pub(super) async fn statement(session: &mut Session, text: &[u8]) -> Result<(), Error> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let running = session.within(STATEMENT_LIMIT, "a change of definitions", async |conn| {
+            conn.query_drop(text).await
+        });
+        match running.await {
+            Err(error) if error.is_lock_conflict() && tries < LOCK_TRIES => {}
+            outcome => return outcome,
+        }
     }
 }
 
