@@ -68,5 +68,6 @@ pub mod table_definition;
 pub mod table_difference;
 pub mod table_map;
 pub mod table_plan;
+pub mod table_wanted;
 pub mod value;
 pub mod version_constraint;

@@ -9,7 +9,7 @@ use crate::core::ddl::Ddl;
 use crate::core::ddl_policy::{DdlAction, DdlPolicy};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
-use crate::core::table_choice::Wanted;
+use crate::core::table_wanted::Wanted;
 use crate::flow::applier::Applier;
 use crate::flow::error::FlowError;
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::SourceEpoch;
 use crate::core::job_spec::{JobSpec, StartPoint};
-use crate::core::table_choice::Wanted;
+use crate::core::table_wanted::Wanted;
 use crate::flow::applier::{Applier, End};
 use crate::flow::byte_channel::channel;
 use crate::flow::ddl_apply::OnDdl;

@@ -17,7 +17,7 @@ use crate::core::gtid_set::{GtidSet, SourceId};
 use crate::core::ids::{ClusterId, JobId};
 use crate::core::job_spec::DatabaseSpec;
 use crate::core::stable_hash::{hash64, hex256};
-pub use crate::core::table_choice::Wanted;
+pub use crate::core::table_wanted::Wanted;
 use crate::mysql::error::Error;
 use crate::mysql::session::{Session, classify};
 use crate::mysql::source::assembler::Assembler;

@@ -15,7 +15,8 @@ use crate::core::ddl_statement::{self, Statement};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::row::RowLayout;
 use crate::core::shape::{ShapeId, TableName, TableShape};
-use crate::core::table_choice::{Chosen, Wanted};
+use crate::core::table_choice::Chosen;
+use crate::core::table_wanted::Wanted;
 
 /// The tables a reader looks at; all others are skipped.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use crate::core::disposition::Disposition;
 use crate::core::ids::Seq;
 use crate::core::progress::Progress;
 use crate::core::shape::{TableName, TableShape};
-use crate::core::table_choice::Wanted;
+use crate::core::table_wanted::Wanted;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
