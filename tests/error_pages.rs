@@ -31,6 +31,7 @@ const SHARED: &[(u16, &[&str])] = &[
     (1055, &["admin/http.rs", "admin/shell.rs"]),
     (1059, &["cli/client.rs", "cli/shell.rs"]),
     (1211, &["node/parts.rs", "transport/key.rs"]),
+    (1314, &["core/job_failure.rs", "mysql/error.rs"]),
     (1604, &["node/parts.rs", "store/error.rs"]),
 ];
 

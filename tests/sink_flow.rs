@@ -94,6 +94,7 @@ impl Bench {
             life: Life("1".repeat(32)),
             epoch_seen: Epoch(0),
             restarts: 0,
+            skips: Default::default(),
             endpoint: sink,
             choose_source: Arc::new(move |avoid| {
                 if avoid.contains(&peer.id) {
@@ -253,6 +254,7 @@ fn spec(schema: &str, target_port: u16, group_bytes: u64) -> JobSpec {
             constraints: Vec::new(),
             preferences: Preferences::default(),
             on_ddl: Default::default(),
+            on_conflict: Default::default(),
         },
         selection: Selection::default(),
         tables: vec![TableName {
@@ -268,6 +270,7 @@ fn spec(schema: &str, target_port: u16, group_bytes: u64) -> JobSpec {
         apply: ApplySpec {
             group_transactions: 1000,
             group_bytes,
+            check: Default::default(),
         },
         preferences: Preferences::default(),
         restart: Default::default(),

@@ -57,6 +57,7 @@ fn spec(schema: &TestSchema, tables: &[&str]) -> JobSpec {
             constraints: Vec::new(),
             preferences: Preferences::default(),
             on_ddl: Default::default(),
+            on_conflict: Default::default(),
         },
         selection: Selection::default(),
         tables: tables.iter().map(table).collect(),
@@ -69,6 +70,7 @@ fn spec(schema: &TestSchema, tables: &[&str]) -> JobSpec {
         apply: ApplySpec {
             group_transactions: 100,
             group_bytes: 1 << 20,
+            check: Default::default(),
         },
         preferences: Preferences::default(),
         restart: Default::default(),

@@ -183,7 +183,10 @@ impl Nominee {
         let restart = self.record.as_ref().map_or(0, |record| record.restart);
         let fixed = self.run.as_ref().map(|run| canonical_json(&fixed_part(&run.spec)));
         let fixed = fixed.unwrap_or_default();
-        hash64(&[id.to_string().as_bytes(), fixed.as_bytes(), &restart.to_be_bytes()])
+        let skips = self.record.iter().flat_map(|record| record.skips.keys());
+        let skips: String = skips.map(|gtid| format!("{gtid} ")).collect();
+        let parts = [id.to_string(), fixed, restart.to_string(), skips];
+        hash64(&parts.each_ref().map(|part| part.as_bytes()))
     }
 
     /// The text that the running sink has not heard of yet; None: it has the newest, or ends and starts with that.
@@ -267,6 +270,7 @@ impl Nominee {
             life: record.life().clone(),
             epoch_seen: above,
             restarts: record.restart,
+            skips: record.skips.clone(),
         })
     }
 

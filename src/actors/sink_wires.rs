@@ -45,6 +45,7 @@ impl StartSink {
             life: self.life.clone(),
             epoch_seen: self.epoch_seen,
             restarts: self.restarts,
+            skips: self.skips.clone(),
             endpoint: me.endpoint.clone(),
             leave_source: source_leaver(choose_source.clone(), live_out.clone(), me.roster()),
             choose_source,

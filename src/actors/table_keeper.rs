@@ -17,6 +17,7 @@ use tracing::{error, info};
 use crate::actors::errands::{Errand, Errands};
 use crate::actors::spread::News;
 use crate::actors::table_view::TableView;
+use crate::core::gtid_set::Gtid;
 use crate::core::ids::{JobName, Life, NodeId};
 use crate::core::job_failure::{Cause, Move};
 use crate::core::job_merge::merge;
@@ -57,6 +58,8 @@ pub enum Change {
     Release,
     /// Counts a restart; takes a failure's hold away.
     Restart,
+    /// Orders that one source transaction be passed over, and why.
+    Skip(Gtid, String),
     /// Ends the incarnation.
     Purge,
     /// This peer won the fence, chose a source or released.
@@ -298,6 +301,7 @@ impl Keeper {
             Change::Fail(reason, cause) => operations::fail(known()?, &reason, *cause, &mut actor)?,
             Change::Release => Written::Changed(operations::release(known()?, &mut actor)?),
             Change::Restart => Written::Changed(operations::restart(known()?, &mut actor)?),
+            Change::Skip(gtid, reason) => operations::skip(known()?, &gtid, &reason, &mut actor)?,
             Change::Purge => Written::Changed(operations::purge(known()?, &mut actor)?),
             Change::Claim(_) | Change::Moved(_) => unreachable!("claims and moves make no dot and were handled above"),
         };

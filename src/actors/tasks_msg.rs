@@ -11,6 +11,7 @@ use crate::actors::task_report::TaskReport;
 use crate::core::ids::{Epoch, Incarnation, JobId, JobName, Life, SourceEpoch};
 use crate::core::job_record::{Claim, Dot};
 use crate::core::job_spec::{JobSpec, SinkSpec};
+use crate::core::skip::Skips;
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::SinkEvent;
 use crate::flow::source_flow::SourceArgs;
@@ -45,6 +46,8 @@ pub struct StartSink {
     pub epoch_seen: Epoch,
     /// How often a person asked for a restart.
     pub restarts: u64,
+    /// Source transactions that a person passed over.
+    pub skips: Skips,
 }
 
 impl StartSink {

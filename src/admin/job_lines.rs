@@ -6,6 +6,7 @@ use crate::actors::cluster_view::ClusterView;
 use crate::actors::task_report::TaskBrief;
 use crate::admin::views::{Desired, JobLine, JobPhase, OwnerView};
 use crate::core::ids::NodeId;
+use crate::core::job_failure::CONFLICT_REASON;
 use crate::core::job_merge::{Effective, effective};
 use crate::core::job_record::{Claim, HoldKind, JobRecord};
 use crate::core::job_spec::JobSpec;
@@ -81,7 +82,7 @@ impl<'a> Seen<'a> {
     pub fn desired(&self) -> Desired {
         match &self.effective {
             Effective::Held(held) if held.kind == HoldKind::Stop => Desired::Stop,
-            Effective::Held(held) if held.kind == HoldKind::Pause => Desired::Pause,
+            Effective::Held(held) if held.kind == HoldKind::Pause && held.reason != CONFLICT_REASON => Desired::Pause,
             _ => Desired::Run,
         }
     }

@@ -44,7 +44,7 @@ pub fn status_view(seen: &Seen<'_>, report: TaskReport, word: PlacementWord) -> 
     view.sink.state = view.sink.peer.as_ref().map(|_| view.state.word().to_owned());
     view.source.state = view.source.peer.as_ref().map(|_| view.state.word().to_owned());
     view.totals.restarts = Some(report.restarts);
-    view.totals.conflicts = Some(0);
+    view.totals.conflicts = report.sink.as_ref().map(|sink| sink.totals.conflicts);
     view.totals.owner_changes = record.claim.as_ref().map(|claim| claim.epoch.0.saturating_sub(1));
     let reason = reason.or_else(|| report.retries.first().map(RetryReport::words));
     view.reason = match awaits {

@@ -136,6 +136,7 @@ mod tests {
             constraints: Vec::new(),
             preferences: Preferences::default(),
             on_ddl: Default::default(),
+            on_conflict: Default::default(),
         };
         let unreachable = crate::mysql::error::Error::Unreachable {
             address: "db:3306".into(),

@@ -13,6 +13,7 @@ use crate::config::job_later;
 use crate::config::job_placement::{constraints, preferences};
 use crate::config::job_policy;
 use crate::config::job_tables::{self, check_identifier};
+use crate::core::conflict::{Check, OnConflict};
 use crate::core::fault::Faults;
 use crate::core::ids::JobName;
 use crate::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, SinkSpec, SourceSpec};
@@ -160,6 +161,11 @@ fn sink(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SinkSpec> {
     let endpoint = database(&section, &["mysql", "kafka"], faults);
     job_later::sink_policies(&section, faults);
     let on_ddl = job_ddl::on_ddl(&section, faults);
+    let on_conflict = match section.word("on_conflict", &["pause", "source-wins", "target-wins"], faults) {
+        Some(found) if found.value == "source-wins" => OnConflict::SourceWins,
+        Some(found) if found.value == "target-wins" => OnConflict::TargetWins,
+        _ => OnConflict::Pause,
+    };
     let meta_schema = match section.text("meta_schema", "peer_meta", faults) {
         None => "peer_meta".to_owned(),
         Some(found) => {
@@ -183,6 +189,7 @@ fn sink(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SinkSpec> {
         constraints,
         preferences,
         on_ddl,
+        on_conflict,
     })
 }
 
@@ -214,10 +221,14 @@ fn apply(root: &Section<'_, '_>, faults: &mut FaultList) -> ApplySpec {
     let section = root.section("apply", &["group_transactions", "group_bytes", "check"], faults);
     let transactions = section.number("group_transactions", GROUP_TRANSACTIONS, 1000, faults);
     let bytes = bounded_size(&section, "group_bytes", GROUP_BYTES, "8 MiB", faults);
-    job_later::apply_check(&section, faults);
+    let check = match section.word("check", &["key", "image"], faults) {
+        Some(found) if found.value == "image" => Check::Image,
+        _ => Check::Key,
+    };
     ApplySpec {
         group_transactions: transactions.map_or(1000, |found| found.value),
         group_bytes: bytes.unwrap_or(8 << 20),
+        check,
     }
 }
 

@@ -33,13 +33,7 @@ pub(crate) fn snapshot(source: &Section<'_, '_>, faults: &mut FaultList) {
     only(section.number("chunk_rows", (0, 10_000_000), 0, faults), &0, "0", faults);
 }
 
-/// The options of `[sink]` that decide about rows that do not fit.
+/// The option of `[sink]` that decides about tables that are there.
 pub(crate) fn sink_policies(sink: &Section<'_, '_>, faults: &mut FaultList) {
-    only_word(sink, "on_conflict", &["pause", "source-wins", "target-wins"], faults);
     only_word(sink, "existing_table", &["empty", "truncate", "drop", "merge"], faults);
-}
-
-/// `apply.check`.
-pub(crate) fn apply_check(apply: &Section<'_, '_>, faults: &mut FaultList) {
-    only_word(apply, "check", &["key", "image"], faults);
 }

@@ -5,17 +5,20 @@
 use crate::config::document::Found;
 use crate::config::fault_list::{FaultList, JOB};
 use crate::config::job::{BATCH_BYTES, BATCH_DELAY_MS_MAX, GROUP_BYTES, GROUP_TRANSACTIONS};
+use crate::core::conflict::{Check, OnConflict};
 use crate::core::fault::Faults;
 use crate::core::setting::Setting;
 use crate::core::size::{RATE_FORM, SIZE_FORM, TIME_FORM, parse_rate, parse_size, parse_time, show_size};
 
 /// The keys, as job.toml has them.
-const KEYS: [&str; 5] = [
+const KEYS: [&str; 7] = [
     "link.rate",
     "link.batch_bytes",
     "link.batch_delay",
     "apply.group_transactions",
     "apply.group_bytes",
+    "apply.check",
+    "sink.on_conflict",
 ];
 
 /// Reads settings, each `KEY=VALUE`, or says everything that is wrong with them.
@@ -63,6 +66,14 @@ fn setting(key: &str, value: &str, faults: &mut FaultList) -> Option<Setting> {
             let bytes = parse_size(value).filter(within(GROUP_BYTES));
             (bytes.map(Setting::GroupBytes), sizes(GROUP_BYTES), "8 MiB")
         }
+        "apply.check" => {
+            let checks = [("key", Check::Key), ("image", Check::Image)];
+            (one_of(value, &checks).map(Setting::Check), "key or image".to_owned(), "image")
+        }
+        "sink.on_conflict" => {
+            let expected = "pause, source-wins or target-wins".to_owned();
+            (one_of(value, &ON_CONFLICT).map(Setting::OnConflict), expected, "pause")
+        }
         _ => {
             let expected = format!("one of {}", KEYS.join(", "));
             let fix = "change job.toml and `peer submit --update` it";
@@ -74,6 +85,16 @@ fn setting(key: &str, value: &str, faults: &mut FaultList) -> Option<Setting> {
         refuse(faults, key, &format!("`{value}`"), &expected, &format!("{key}=\"{example}\""));
     }
     found
+}
+
+const ON_CONFLICT: [(&str, OnConflict); 3] = [
+    ("pause", OnConflict::Pause),
+    ("source-wins", OnConflict::SourceWins),
+    ("target-wins", OnConflict::TargetWins),
+];
+
+fn one_of<T: Copy>(value: &str, words: &[(&str, T)]) -> Option<T> {
+    words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning)
 }
 
 fn refuse(faults: &mut FaultList, key: &str, found: &str, expected: &str, fix: &str) {
@@ -101,6 +122,8 @@ mod tests {
             "link.batch_delay = 20 ms",
             "apply.group_transactions=5",
             "apply.group_bytes=1 MiB",
+            "apply.check=image",
+            "sink.on_conflict=target-wins",
         ]);
         let expected = vec![
             Setting::Rate(10_000_000),
@@ -108,6 +131,8 @@ mod tests {
             Setting::BatchDelayMs(20),
             Setting::GroupTransactions(5),
             Setting::GroupBytes(1 << 20),
+            Setting::Check(Check::Image),
+            Setting::OnConflict(OnConflict::TargetWins),
         ];
         assert_eq!(parse_settings(&all), Ok(expected));
     }
@@ -122,6 +147,8 @@ mod tests {
             "apply.group_transactions=0",
             "link.rate=0",
             "link.compression=none",
+            "apply.check=all",
+            "sink.on_conflict=",
             "nonsense",
         ]);
         let faults = parse_settings(&bad).expect_err("all are wrong");

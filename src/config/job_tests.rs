@@ -1,6 +1,7 @@
 //! What a job file may say and what it may not.
 
 use super::*;
+use crate::core::conflict::{Check, OnConflict};
 use crate::core::ddl_policy::{DdlAction, DdlKind};
 use crate::core::job_spec::{Secret, StartPoint, TlsMode};
 
@@ -48,7 +49,8 @@ fn a_small_job_gets_the_defaults_of_the_contract() {
         spec.apply,
         ApplySpec {
             group_transactions: 1000,
-            group_bytes: 8 << 20
+            group_bytes: 8 << 20,
+            check: Check::Key,
         }
     );
 }
@@ -158,7 +160,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
     let cases = [
         ("[filter]\nskip = [\"ddl.drop-table\"]", "filter.skip[1]"),
         ("[source.snapshot]\nparallel = 8", "source.snapshot.parallel"),
-        ("[apply]\ncheck = \"image\"", "apply.check"),
     ];
     for (tail, key) in cases {
         let found = faults(&format!("{SMALL}\n{tail}\n"));
@@ -167,13 +168,21 @@ fn what_a_later_version_brings_is_refused_by_name() {
         assert!(found[0].contains("not yet in this version"), "{found:?}");
     }
     for (line, key) in [
-        ("on_conflict = \"source-wins\"", "sink.on_conflict"),
         ("existing_table = \"merge\"", "sink.existing_table"),
         ("kind = \"kafka\"", "sink.kind"),
     ] {
         let found = faults(&SMALL.replace("[sink]", &format!("[sink]\n{line}")));
         assert!(found[0].starts_with(&format!("PEER1106 `{key}`")), "{found:?}");
     }
+}
+
+#[test]
+fn what_is_done_with_rows_that_do_not_fit_is_read() {
+    let text = SMALL.replace("[sink]", "[sink]\non_conflict = \"target-wins\"") + "[apply]\ncheck = \"image\"\n";
+    let policy = parse_job(&text).expect("is valid").conflict_policy();
+    assert_eq!((policy.on_conflict, policy.check), (OnConflict::TargetWins, Check::Image));
+    let stored = serde_json::to_value(parse_job(SMALL).expect("is valid")).expect("writes");
+    assert!(stored["sink"].get("on_conflict").is_none() && stored["apply"].get("check").is_none());
 }
 
 #[test]

@@ -73,6 +73,8 @@ pub struct GroupLimits {
 pub struct Group {
     /// Per table, in the order the tables were first touched.
     pub tables: Vec<TableEffect>,
+    /// What was pushed, in the order of the source: the transactions one by one, for when the group does not fit. Rows are shared.
+    pub parts: Vec<TxnPart>,
     /// GTIDs that are applied with it; empty for a part of a large transaction that is not the last.
     pub added: GtidSet,
     /// End of its last transaction in the source's binlog.
@@ -137,18 +139,19 @@ impl Grouper {
     /// Adds the next part. After an error the collected group cannot be trusted and is to be dropped.
     pub fn push(&mut self, part: TxnPart) -> Result<(), FoldError> {
         debug_assert_ne!(part.is_first, self.is_inside, "parts of one transaction follow each other");
-        for change in part.changes {
+        for change in &part.changes {
             self.group.changes += 1;
-            self.group.bytes += change_bytes(&change);
-            self.effect.push(&self.tables, change)?;
+            self.group.bytes += change_bytes(change);
+            self.effect.push(&self.tables, change.clone())?;
         }
         self.is_inside = !part.is_last;
         if part.is_last {
             self.group.added.add(&part.gtid);
             self.group.transactions += 1;
         }
-        self.group.position = part.position;
+        self.group.position.clone_from(&part.position);
         self.group.commit_us = part.commit_us;
+        self.group.parts.push(part);
         Ok(())
     }
 

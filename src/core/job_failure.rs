@@ -66,6 +66,11 @@ impl RunId {
 /// Code of the end of a job that has nothing more to do: the sink reports it like an error, and it is none.
 pub const COMPLETED: &str = "PEER1110";
 
+/// Code of a row that does not fit: the job pauses until a person has looked, and has not failed.
+pub const CONFLICT: &str = "PEER1314";
+/// The reason of the hold it puts.
+pub const CONFLICT_REASON: &str = "conflict";
+
 /// Why a job failed, and which one that was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
@@ -255,6 +260,53 @@ mod tests {
         value["later"] = 7.into();
         let back: Move = serde_json::from_value(value.clone()).expect("reads");
         assert_eq!(serde_json::to_value(back).expect("writes"), value);
+    }
+
+    fn actor(next: u64) -> operations::Actor {
+        operations::Actor {
+            id: "a".into(),
+            next,
+            author: "p".into(),
+            at: "t".into(),
+        }
+    }
+
+    fn changed(written: Result<operations::Written, operations::OperationError>) -> JobRecord {
+        match written {
+            Ok(operations::Written::Changed(record)) => record,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_conflict_pauses_and_resume_or_restart_lifts_it_while_a_persons_pause_stays_its_own() {
+        let name = crate::core::ids::JobName("orders".into());
+        let spec = serde_json::json!({"name": "orders"});
+        let base = changed(operations::submit(None, &name, spec, Default::default(), &mut actor(1)));
+        let error = ErrorReport {
+            at: "t".into(),
+            class: crate::core::disposition::Disposition::Fatal,
+            code: CONFLICT.into(),
+            text: "a row".into(),
+            fix: String::new(),
+            faults: Vec::new(),
+        };
+        let cause = Cause::new(RunId::of(&base).expect("runs"), 1, 0, &error);
+        let kinds = |record: &JobRecord| {
+            let holds = record.holds.values();
+            holds
+                .map(|hold| format!("{} {}", hold.kind.as_str(), hold.reason))
+                .collect::<Vec<_>>()
+        };
+        let paused = changed(operations::fail(&base, "PEER1314 a row", cause.clone(), &mut actor(2)));
+        assert_eq!(kinds(&paused), ["pause conflict"]);
+        let twice = changed(operations::fail(&paused, "again", cause, &mut actor(3)));
+        assert_eq!(kinds(&twice), ["pause conflict"]);
+        let both = operations::hold(&twice, crate::core::job_record::HoldKind::Pause, "mine", &mut actor(4)).expect("lives");
+        assert_eq!(kinds(&both), ["pause conflict", "pause mine"]);
+        let restarted = operations::restart(&both, &mut actor(5)).expect("lives");
+        assert_eq!(kinds(&restarted), ["pause mine"]);
+        assert!(operations::release(&both, &mut actor(5)).expect("lives").holds.is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The law of the job table: how two records of one job become one, and what the result means.
 //!
 //! A larger incarnation wins whole. Within one: the context is the pointwise maximum; specs and holds keep what both have,
-//! and what one has and the other has not seen; restart and claim are maxima; history, past specs and moves are the
+//! and what one has and the other has not seen; restart and claim are maxima; history, past specs, moves and skips are the
 //! newest of the union. Every part is a join, so merges are commutative, associative and idempotent, and neither order, loss nor repetition of
 //! messages matters. A hold is removed only by someone who saw it: a stop is never lost to a concurrent start or edit.
 
@@ -15,6 +15,7 @@ use crate::core::ids::JobName;
 use crate::core::job_failure::merge_moves;
 use crate::core::job_record::{Dot, Extra, HistoryEntry, PastSpec, canonical_json};
 use crate::core::job_spec::JobSpec;
+use crate::core::skip;
 use crate::core::stable_hash::hex256;
 
 pub use crate::core::job_record::{Claim, Hold, HoldKind, JobRecord, SpecEntry};
@@ -54,6 +55,7 @@ pub fn merge(a: &JobRecord, b: &JobRecord) -> JobRecord {
         history: merge_history(&a.history, &b.history),
         past: merge_past(&a.past, &b.past),
         moves: merge_moves(&a.moves, &b.moves),
+        skips: skip::merge(&a.skips, &b.skips),
         claim: newer_claim(a.claim.as_ref(), b.claim.as_ref()).cloned(),
         extra: merge_extra(&a.extra, &b.extra),
     }

@@ -5,12 +5,14 @@
 
 use serde_json::Value;
 
+use crate::core::gtid_set::Gtid;
 use crate::core::ids::{Incarnation, JobName, Life};
-use crate::core::job_failure::{COMPLETED, Cause, Move, RunId, merge_moves};
+use crate::core::job_failure::{COMPLETED, CONFLICT, CONFLICT_REASON, Cause, Move, RunId, merge_moves};
 use crate::core::job_merge::{claim_order, has_one_meaning, in_force, merge_history, merge_past};
 use crate::core::job_record::{Claim, Dot, Extra, HistoryEntry, Hold, HoldKind, JobRecord, SpecEntry};
 use crate::core::job_versions::{self, past_of};
 use crate::core::setting::Setting;
+use crate::core::skip::{self, REASON_CHARS_MAX, Skip};
 
 /// Who acts: the store's identity, the next unused counter, and the words for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,9 +177,22 @@ fn replace(mut record: JobRecord, spec: Value, actor: &mut Actor, what: &str, no
 
 /// Holds the job. Replaces the holds of the same kind that were seen, so repeated stops do not pile up.
 pub fn hold(record: &JobRecord, kind: HoldKind, reason: &str, actor: &mut Actor) -> Result<JobRecord, OperationError> {
+    put_hold(record, kind, reason, None, actor)
+}
+
+/// What a person and what the machine holds for the same reason are two holds.
+fn put_hold(
+    record: &JobRecord,
+    kind: HoldKind,
+    reason: &str,
+    cause: Option<Box<Cause>>,
+    actor: &mut Actor,
+) -> Result<JobRecord, OperationError> {
     let mut record = living(record)?;
     let dot = actor.dot(&mut record);
-    record.holds.retain(|_, hold| hold.kind != kind);
+    record
+        .holds
+        .retain(|_, hold| hold.kind != kind || hold.cause.is_some() != cause.is_some());
     let what = kind.as_str().to_owned();
     let (at, author) = (actor.at.clone(), actor.author.clone());
     record.holds.insert(
@@ -187,7 +202,7 @@ pub fn hold(record: &JobRecord, kind: HoldKind, reason: &str, actor: &mut Actor)
             reason: reason.into(),
             at,
             author,
-            cause: None,
+            cause,
             extra: Extra::default(),
         },
     );
@@ -195,20 +210,17 @@ pub fn hold(record: &JobRecord, kind: HoldKind, reason: &str, actor: &mut Actor)
     Ok(record)
 }
 
-/// Holds the job as `failed`, or as `done` when that is what ended it. What failed may be history by now, edited, restarted or purged: then nothing changes.
+/// Holds the job as `failed`, as `done` when that is what ended it, or paused by a conflict. What failed may be history by now, edited, restarted or purged: then nothing changes.
 pub fn fail(record: &JobRecord, reason: &str, cause: Cause, actor: &mut Actor) -> Result<Written, OperationError> {
     if RunId::of(&living(record)?).as_ref() != Some(&cause.run) {
         return Ok(Written::Unchanged);
     }
-    let kind = match cause.error.code.as_str() {
-        COMPLETED => HoldKind::Done,
-        _ => HoldKind::Failed,
+    let (kind, reason) = match cause.error.code.as_str() {
+        COMPLETED => (HoldKind::Done, reason),
+        CONFLICT => (HoldKind::Pause, CONFLICT_REASON),
+        _ => (HoldKind::Failed, reason),
     };
-    let mut record = hold(record, kind.clone(), reason, actor)?;
-    let failed = record.holds.values_mut().find(|hold| hold.kind == kind);
-    if let Some(hold) = failed {
-        hold.cause = Some(Box::new(cause));
-    }
+    let record = put_hold(record, kind, reason, Some(Box::new(cause)), actor)?;
     Ok(Written::Changed(record))
 }
 
@@ -231,16 +243,36 @@ pub fn release(record: &JobRecord, actor: &mut Actor) -> Result<JobRecord, Opera
     Ok(record)
 }
 
-/// Asks the owner to start its tasks anew and lifts a seen `failed` or `done`. What people hold stays.
+/// Asks the owner to start its tasks anew and lifts a seen `failed`, `done` or conflict. What people hold stays.
 pub fn restart(record: &JobRecord, actor: &mut Actor) -> Result<JobRecord, OperationError> {
     let mut record = living(record)?;
     let dot = actor.dot(&mut record);
     record
         .holds
-        .retain(|_, hold| !matches!(hold.kind, HoldKind::Failed | HoldKind::Done));
+        .retain(|_, hold| !matches!(hold.kind, HoldKind::Failed | HoldKind::Done) && hold.cause.is_none());
     record.restart += 1;
     actor.note(&mut record, dot, "restart", "");
     Ok(record)
+}
+
+/// Orders that one source transaction be passed over. Says nothing of an order that stands already.
+pub fn skip(record: &JobRecord, gtid: &Gtid, reason: &str, actor: &mut Actor) -> Result<Written, OperationError> {
+    let mut record = living(record)?;
+    let text = gtid.to_string();
+    if record.skips.contains_key(&text) {
+        return Ok(Written::Unchanged);
+    }
+    let order = Skip {
+        at: actor.at.clone(),
+        author: actor.author.clone(),
+        reason: reason.chars().take(REASON_CHARS_MAX).collect(),
+        extra: Extra::default(),
+    };
+    let note = format!("{text}, {}", order.reason);
+    record.skips = skip::merge(&record.skips, &[(text, order)].into());
+    let dot = actor.dot(&mut record);
+    actor.note(&mut record, dot, "skip", &note);
+    Ok(Written::Changed(record))
 }
 
 /// Ends the incarnation. The tombstone keeps the history and nothing else.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::core::ids::{Boot, Epoch, Incarnation, JobName, Life, NodeId, SourceEpoch};
 use crate::core::job_failure::{Cause, Move};
+use crate::core::skip::Skips;
 
 /// Fields of a newer version, kept as they came.
 pub type Extra = Map<String, Value>;
@@ -264,6 +265,9 @@ pub struct JobRecord {
     /// stored text when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
+    /// Source transactions that a person passed over. Absent in the stored text when there are none.
+    #[serde(default, skip_serializing_if = "Skips::is_empty")]
+    pub skips: Skips,
     /// The newest known owner.
     pub claim: Option<Claim>,
     /// Unknown fields.

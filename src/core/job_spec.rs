@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::change::BinlogPosition;
+use crate::core::conflict::{Check, ConflictPolicy, OnConflict};
 use crate::core::ddl_policy::DdlPolicy;
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::JobName;
@@ -55,6 +56,15 @@ impl JobSpec {
             reschedule: self.reschedule,
         }
     }
+
+    /// How rows are checked, and what is done with those that do not fit.
+    #[must_use]
+    pub fn conflict_policy(&self) -> ConflictPolicy {
+        ConflictPolicy {
+            on_conflict: self.sink.on_conflict,
+            check: self.apply.check,
+        }
+    }
 }
 
 /// The source database and its task.
@@ -86,6 +96,9 @@ pub struct SinkSpec {
     /// What to do with changes of definitions. Absent in the stored text when all are carried out.
     #[serde(default, skip_serializing_if = "DdlPolicy::is_default")]
     pub on_ddl: DdlPolicy,
+    /// What to do with a row that does not fit. Absent in the stored text when the job pauses.
+    #[serde(default, skip_serializing_if = "OnConflict::is_default")]
+    pub on_conflict: OnConflict,
 }
 
 /// How to reach one MySQL.
@@ -248,4 +261,7 @@ pub struct ApplySpec {
     pub group_transactions: u64,
     /// Most bytes of them.
     pub group_bytes: u64,
+    /// What of the row found is compared. Absent in the stored text when it is the key.
+    #[serde(default, skip_serializing_if = "Check::is_default")]
+    pub check: Check,
 }

@@ -50,6 +50,9 @@ pub struct Totals {
     pub bytes_wire: u64,
     /// Target transactions.
     pub groups: u64,
+    /// Rows that did not fit, since the job began; a paused one is counted once.
+    #[serde(default)]
+    pub conflicts: u64,
 }
 
 /// The sink flow's view of its job, sent through a watch at least each second.

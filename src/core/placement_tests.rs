@@ -43,6 +43,7 @@ pub(crate) fn spec(name: &str) -> JobSpec {
             constraints: vec![constraint("${node.datacenter}", "beijing")],
             preferences: Preferences::default(),
             on_ddl: Default::default(),
+            on_conflict: Default::default(),
         },
         selection: Selection::default(),
         tables: vec![],
@@ -55,6 +56,7 @@ pub(crate) fn spec(name: &str) -> JobSpec {
         apply: ApplySpec {
             group_transactions: 1,
             group_bytes: 1,
+            check: Default::default(),
         },
         preferences: Preferences::default(),
         restart: Default::default(),

@@ -12,7 +12,7 @@ const NEW_COPY: [&str; 4] = ["selection", "sink.meta_schema", "source.start", "t
 
 /// What a running job takes up without ending its tasks, each with everything below it. Placement reads the wishes and
 /// policies at every look, the sink passes the rate on, the applier asks for its limits before each group.
-const LIVE: [&str; 11] = [
+const LIVE: [&str; 12] = [
     "apply",
     "constraints",
     "datacenters",
@@ -21,6 +21,7 @@ const LIVE: [&str; 11] = [
     "reschedule",
     "restart",
     "sink.constraints",
+    "sink.on_conflict",
     "sink.preferences",
     "source.constraints",
     "source.preferences",
@@ -170,6 +171,7 @@ fn impact(path: &str, standing: Standing) -> (Impact, &'static str) {
         ),
         _ if standing == Standing::Idle => (Impact::Live, "nobody runs the job: in force when it starts"),
         "link.rate_bytes" => (Impact::Live, "in force at once"),
+        "sink.on_conflict" => (Impact::Live, "in force with the next group"),
         _ if path.starts_with("apply") && is_live(path) => (Impact::Live, "in force with the next group"),
         _ if is_live(path) => (
             Impact::Live,

@@ -24,6 +24,9 @@ pub struct Progress {
     pub copy: Vec<CopyRow>,
     /// The shapes that are valid at this position; `ShapeId` n is element n.
     pub shapes: Vec<TableShape>,
+    /// Transactions that a person passed over: the source does not read them. Only in what a sink says to its source.
+    #[serde(default, skip_serializing_if = "GtidSet::is_empty")]
+    pub skips: GtidSet,
 }
 
 impl Progress {

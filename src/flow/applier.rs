@@ -203,6 +203,7 @@ impl<'a> Applier<'a> {
         // Before the chunk, not after: a passed transaction may have changed rows of its range when that was not copied
         // yet. Were it to come again with the range copied, its changes would be applied a second time.
         self.write_passed().await?;
+        self.target.set_conflict_policy(self.limits.conflict_policy());
         let seq = self.target.apply_chunk(chunk).await?;
         let rows = chunk.rows.len() as u64;
         self.meter.copied(&name, rows, chunk.is_last);
@@ -227,6 +228,7 @@ impl<'a> Applier<'a> {
         stop: &CancellationToken,
     ) -> Result<(), FlowError> {
         self.grouper.set_limits(self.limits.now());
+        self.target.set_conflict_policy(self.limits.conflict_policy());
         self.push(first)?;
         while self.grouper.is_inside_transaction() {
             if self.grouper.is_full() {
@@ -323,7 +325,7 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn push(&mut self, part: TxnPart) -> Result<(), FlowError> {
+    fn push(&mut self, mut part: TxnPart) -> Result<(), FlowError> {
         if !self.is_started {
             return Err(FlowError::out_of_order(
                 "a transaction",
@@ -334,21 +336,11 @@ impl<'a> Applier<'a> {
             let found = format!("part of {} (first: {})", part.gtid, part.is_first);
             return Err(FlowError::out_of_order(found, "parts of one transaction behind each other"));
         }
-        Ok(self.grouper.push(part)?)
-    }
-
-    /// Commits that transactions were passed.
-    pub(super) async fn write_passed(&mut self) -> Result<(), FlowError> {
-        if self.passed.is_empty() {
-            return Ok(());
+        if self.target.is_skipped(&part.gtid) {
+            // It joins progress all the same, and is recorded there.
+            part.changes.clear();
         }
-        let (position, commit_us) = (self.passed.position.clone(), self.passed.commit_us);
-        let written = self.target.progress_only(&self.passed.added, position.clone(), commit_us);
-        let seq = written.await?;
-        self.passed.clear();
-        self.committed(seq, &GtidSet::default(), 0, 0, Some(&position));
-        self.settle();
-        Ok(())
+        Ok(self.grouper.push(part)?)
     }
 
     fn group_committed(&mut self, seq: Seq, group: &Group, rows: u64) {
@@ -364,6 +356,7 @@ impl<'a> Applier<'a> {
         rows: u64,
         position: Option<&BinlogPosition>,
     ) {
+        self.meter.conflicts(self.target.conflicts());
         self.meter.committed(Committed {
             seq,
             added,
@@ -376,7 +369,7 @@ impl<'a> Applier<'a> {
     }
 
     /// Gives back the credit of what was taken so far.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let credit = std::mem::take(&mut self.credit);
         self.consumed.send_modify(|total| *total += credit);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::core::gtid_set::GtidSet;
 use crate::flow::applier::Applier;
 use crate::flow::error::FlowError;
 
@@ -34,6 +35,20 @@ impl Applier<'_> {
             self.target.beat().await?;
             self.beaten_at = now;
         }
+        Ok(())
+    }
+
+    /// Commits that transactions were passed.
+    pub(super) async fn write_passed(&mut self) -> Result<(), FlowError> {
+        if self.passed.is_empty() {
+            return Ok(());
+        }
+        let (position, commit_us) = (self.passed.position.clone(), self.passed.commit_us);
+        let written = self.target.progress_only(&self.passed.added, position.clone(), commit_us);
+        let seq = written.await?;
+        self.passed.clear();
+        self.committed(seq, &GtidSet::default(), 0, 0, Some(&position));
+        self.settle();
         Ok(())
     }
 }

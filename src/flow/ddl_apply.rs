@@ -9,9 +9,11 @@ use crate::core::ddl::Ddl;
 use crate::core::ddl_policy::{DdlAction, DdlPolicy};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
+use crate::core::skip::ddl_without_effect;
 use crate::core::table_wanted::Wanted;
 use crate::flow::applier::Applier;
 use crate::flow::error::FlowError;
+use crate::mysql::error::Error;
 
 /// What to do with changes, and what was asked for so far.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,7 @@ impl Applier<'_> {
     pub(super) async fn ddl(&mut self, ddl: &Ddl) -> Result<(), FlowError> {
         self.write_passed().await?;
         let seq = match self.on_ddl.policy.action(ddl.kind) {
+            _ if self.target.is_skipped(&ddl.gtid) => self.pass_over(ddl).await?,
             DdlAction::Skip => self.target.ddl_skip(ddl).await?,
             DdlAction::Apply => self.carry_out(ddl, None).await?,
             DdlAction::Pause => self.carry_out(ddl, Some(self.on_ddl.restarts)).await?,
@@ -39,6 +42,29 @@ impl Applier<'_> {
         self.meter.started(&added, &self.target.progress().copy);
         self.committed(seq, &added, 1, 0, Some(&ddl.position));
         Ok(())
+    }
+
+    /// A person passed it over. When the rows behind it could not be applied, it waits for a person instead.
+    async fn pass_over(&mut self, ddl: &Ddl) -> Result<Seq, FlowError> {
+        let reason = match ddl_without_effect(ddl, &self.target.progress().shapes) {
+            Ok(left) => {
+                info!(gtid = %ddl.gtid, "a change of definitions was passed over");
+                return Ok(self.target.ddl_skip(&left).await?);
+            }
+            Err(reason) => reason,
+        };
+        let refused = |reason| Error::NotSkippable {
+            gtid: ddl.gtid.to_string(),
+            statement: ddl.excerpt(),
+            reason,
+        };
+        match self.carry_out(ddl, Some(self.on_ddl.restarts)).await {
+            Err(FlowError::Database(Error::DdlWaits { .. })) => Err(refused(reason).into()),
+            Err(FlowError::Database(Error::DdlFailed { reason: answer, .. })) => {
+                Err(refused(format!("{reason}, and the target answers {answer}")).into())
+            }
+            outcome => outcome,
+        }
     }
 
     async fn carry_out(&mut self, ddl: &Ddl, asks: Option<u64>) -> Result<Seq, FlowError> {

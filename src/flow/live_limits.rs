@@ -1,4 +1,4 @@
-//! When a group is full, by the job's text of the moment: `[apply]` changes while the sink task runs.
+//! When a group is full and what is done with rows that do not fit, by the job's text of the moment: both change while the sink runs.
 //!
 //! Made by `flow::subscription` over the watch the actor above feeds, asked by `flow::applier` before each group.
 
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::core::conflict::ConflictPolicy;
 use crate::core::group::GroupLimits;
 use crate::core::job_spec::JobSpec;
 
@@ -21,6 +22,12 @@ impl LiveLimits {
     #[must_use]
     pub fn new(live: watch::Receiver<Arc<JobSpec>>, bytes_max: u64) -> Self {
         Self { live, bytes_max }
+    }
+
+    /// How rows are checked now, and what is done with those that do not fit.
+    #[must_use]
+    pub fn conflict_policy(&self) -> ConflictPolicy {
+        self.live.borrow().conflict_policy()
     }
 
     /// The limits in force now.

@@ -18,6 +18,7 @@ use crate::core::disposition::Disposition;
 use crate::core::ids::{Boot, ClusterId, Epoch, JobId, Life, NodeId, Seq, SourceEpoch};
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::SinkStatus;
+use crate::core::skip::Skips;
 use crate::flow::byte_channel::Closed;
 use crate::flow::cut_off::CutOff;
 use crate::flow::error::FlowError;
@@ -112,6 +113,8 @@ pub struct SinkArgs {
     pub epoch_seen: Epoch,
     /// How often a person asked for a restart: the consent to a definition change that waits.
     pub restarts: u64,
+    /// Source transactions that a person passed over.
+    pub skips: Skips,
     /// The way to other peers.
     pub endpoint: Endpoint,
     /// Who may run the source.
@@ -193,6 +196,8 @@ async fn own(args: &SinkArgs, meter: &Arc<SinkMeter>, stop: &CancellationToken) 
             0
         };
         last = Some((epoch, seq));
+        target.set_skips(args.skips.clone());
+        meter.conflicts(target.conflicts());
         meter.acquired(epoch, &progress);
         info!(job = %args.job, epoch = epoch.0, seq = seq.0, "target acquired");
         send(
@@ -207,6 +212,7 @@ async fn own(args: &SinkArgs, meter: &Arc<SinkMeter>, stop: &CancellationToken) 
             Ok(()) => return Ok(target.release().await?),
             Err(error) => error,
         };
+        meter.conflicts(target.conflicts());
         match error.disposition() {
             Disposition::Superseded => target.close().await,
             Disposition::Retry if matches!(error, FlowError::Database(_)) && idle < ACQUIRES_IDLE_MAX => {

@@ -20,7 +20,9 @@ use crate::core::progress::Progress;
 use crate::core::recent_rate::RecentRate;
 use crate::core::shape::TableName;
 use crate::flow::status::Durable;
-use crate::telemetry::metrics::{APPLIER_GROUPS, APPLIER_LAG, APPLIER_ROWS, APPLIER_TRANSACTIONS, GaugeGuard, RECEIVER_BYTES};
+use crate::telemetry::metrics::{
+    APPLIER_CONFLICTS, APPLIER_GROUPS, APPLIER_LAG, APPLIER_ROWS, APPLIER_TRANSACTIONS, GaugeGuard, RECEIVER_BYTES,
+};
 
 /// How often the status is published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -75,6 +77,11 @@ impl SinkMeter {
         state.status.tables = progress.copy.iter().map(table).collect();
         state.copied.clear();
         state.set_phase();
+    }
+
+    /// So many rows did not fit until now.
+    pub fn conflicts(&self, conflicts: u64) {
+        self.lock().status.totals.conflicts = conflicts;
     }
 
     /// The peer that is asked to run the source task.
@@ -261,8 +268,10 @@ struct Series {
     transactions: metrics::Counter,
     groups: metrics::Counter,
     rows: metrics::Counter,
+    conflicts: metrics::Counter,
     lag: GaugeGuard,
     last: Totals,
+    epoch: Epoch,
 }
 
 impl Series {
@@ -272,8 +281,10 @@ impl Series {
             transactions: APPLIER_TRANSACTIONS.of(task),
             groups: APPLIER_GROUPS.of(task),
             rows: APPLIER_ROWS.of(task),
+            conflicts: APPLIER_CONFLICTS.of(task),
             lag: APPLIER_LAG.of(task),
             last: Totals::default(),
+            epoch: Epoch::default(),
         }
     }
 
@@ -283,6 +294,12 @@ impl Series {
         self.transactions.increment(totals.transactions - self.last.transactions);
         self.groups.increment(totals.groups - self.last.groups);
         self.rows.increment(totals.rows - self.last.rows);
+        if status.epoch == self.epoch {
+            // Those of before it acquired the fence are not its own.
+            let new = totals.conflicts.saturating_sub(self.last.conflicts);
+            self.conflicts.increment(new);
+        }
+        self.epoch = status.epoch;
         self.lag.set(status.lag_ms.map_or(f64::NAN, |lag_ms| lag_ms as f64 / 1000.0));
         self.last = totals;
     }

@@ -266,7 +266,7 @@ impl Feed {
         let reader = Reader::open(endpoint, options, scope).await?;
         let address = format!("{}:{}", endpoint.host, endpoint.port);
         check_server(&address, reader.server_uuid(), &start.source_uuid)?;
-        Ok(reader)
+        Ok(reader.passing_over(start.skips.clone()))
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Start {
     pub copy: Vec<CopyRow>,
     /// Transactions the target has, or that are older than the copy.
     pub passed: GtidSet,
+    /// Transactions of which nothing is read.
+    pub skips: GtidSet,
     /// `Shape`s, then `Start` for a job without progress, `Reset`s for copies that cannot go on.
     pub items: Vec<Item>,
 }
@@ -59,6 +61,7 @@ pub async fn prepare(session: &mut Session, spec: &JobSpec, progress: Progress) 
         shapes: progress.shapes,
         copy: progress.copy,
         passed: progress.executed,
+        skips: progress.skips,
         items,
     })
 }
@@ -98,6 +101,7 @@ async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
         shapes,
         copy,
         passed: executed,
+        skips: GtidSet::default(),
         items,
     })
 }

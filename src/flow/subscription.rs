@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::SourceEpoch;
 use crate::core::job_spec::{JobSpec, StartPoint};
+use crate::core::progress::Progress;
+use crate::core::skip;
 use crate::core::table_wanted::Wanted;
 use crate::flow::applier::{Applier, End};
 use crate::flow::byte_channel::channel;
@@ -107,6 +109,10 @@ async fn open(
     src_epoch: SourceEpoch,
     window_bytes: u64,
 ) -> Result<Stream, FlowError> {
+    let progress = Progress {
+        skips: skip::set_of(&args.skips).subtract(&target.progress().executed),
+        ..target.progress().clone()
+    };
     let subscribe = Subscribe {
         job: args.job.name.clone(),
         inc: args.job.inc,
@@ -114,7 +120,7 @@ async fn open(
         src_epoch,
         sink: args.owner.clone(),
         spec_json: serde_json::to_string(spec).expect("a spec has only text keys"),
-        progress_json: serde_json::to_string(target.progress()).expect("progress has only text keys"),
+        progress_json: serde_json::to_string(&progress).expect("progress has only text keys"),
         window_bytes,
     };
     let mut stream = args.endpoint.open(peer.addr, StreamKind::Subscribe).await?;

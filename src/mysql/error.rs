@@ -103,8 +103,9 @@ pub enum Error {
         /// The epoch, which is still ours.
         held: Epoch,
     },
-    /// A row was missing, or there although it should not be. The group was rolled back.
-    #[error("{table}: {expectation}, key {key}")]
+    /// A row was missing, there although it should not be, or another one. Nothing of its transaction is on the target; what was
+    /// before it is. It is recorded in the target.
+    #[error("{table}: {expectation}, key {key}{}", in_transaction_text(.gtid, *.others))]
     RowMismatch {
         /// `schema.table`.
         table: String,
@@ -112,6 +113,18 @@ pub enum Error {
         expectation: String,
         /// The key as SQL, or what is known of it.
         key: String,
+        /// The transaction on the source; empty: a row of the copy.
+        gtid: String,
+        /// Other conflicts of the same transaction.
+        others: u64,
+    },
+    /// The target refused a row. Nothing of its transaction is on the target; what was before it is.
+    #[error("transaction {gtid} on the source: {error}")]
+    InTransaction {
+        /// The transaction.
+        gtid: String,
+        /// What the server said.
+        error: Box<Self>,
     },
     /// The target does not have the form that the job needs.
     #[error("{object}: found {found}, expected {expected}")]
@@ -163,6 +176,16 @@ pub enum Error {
         /// What `on_ddl` calls it.
         kind: &'static str,
     },
+    /// A person passed over a change of definitions without which the rows behind it cannot be applied. Nothing of it is done.
+    #[error("transaction {gtid} on the source, `{statement}`, cannot be passed over: {reason}")]
+    NotSkippable {
+        /// The transaction.
+        gtid: String,
+        /// Its text.
+        statement: String,
+        /// What would be wrong behind it.
+        reason: String,
+    },
     /// The binlog stream is damaged or lacks events. Nothing of the transaction was committed; read it again.
     #[error("binlog stream of `{address}` at transaction {gtid}: {reason}")]
     BrokenStream {
@@ -193,6 +216,7 @@ impl Error {
                 Disposition::Retry
             }
             Self::Server { code, .. } => server_disposition(*code),
+            Self::InTransaction { error, .. } => error.disposition(),
             Self::FenceLost { .. } | Self::FencedOut { .. } => Disposition::Superseded,
             Self::Tls { .. }
             | Self::Unexpected { .. }
@@ -202,7 +226,21 @@ impl Error {
             | Self::NotReplicable { .. }
             | Self::DdlFailed { .. }
             | Self::DdlWaits { .. }
+            | Self::NotSkippable { .. }
             | Self::BadRow { .. } => Disposition::Fatal,
+        }
+    }
+
+    /// A row that the server refuses, with the transaction it came in; any other error as it is.
+    #[must_use]
+    pub fn in_transaction(self, gtid: &str) -> Self {
+        let is_about_rows = matches!(&self, Self::Server { code, .. } if !RIGHTS.contains(code));
+        if gtid.is_empty() || !is_about_rows || self.disposition() != Disposition::Fatal {
+            return self;
+        }
+        Self::InTransaction {
+            gtid: gtid.to_owned(),
+            error: Box::new(self),
         }
     }
 
@@ -211,6 +249,7 @@ impl Error {
     pub fn server_code(&self) -> Option<u16> {
         match self {
             Self::Server { code, .. } => Some(*code),
+            Self::InTransaction { error, .. } => error.server_code(),
             _ => None,
         }
     }
@@ -240,11 +279,12 @@ impl Error {
             Self::TimedOut { .. } => "PEER1303",
             Self::Server { code, .. } => match code {
                 1045 | 1698 => "PEER1304",
-                1044 | 1142 | 1143 | 1227 | 1370 => "PEER1305",
+                code if RIGHTS.contains(code) => "PEER1305",
                 1049 => "PEER1306",
                 1205 | 1213 => "PEER1307",
                 _ => "PEER1308",
             },
+            Self::InTransaction { error, .. } => error.code(),
             Self::Secret { .. } => "PEER1309",
             Self::Tls { .. } => "PEER1310",
             Self::Unexpected { .. } => "PEER1311",
@@ -259,6 +299,7 @@ impl Error {
             Self::FencedOut { .. } => "PEER1320",
             Self::DdlFailed { .. } => "PEER1321",
             Self::DdlWaits { .. } => "PEER1322",
+            Self::NotSkippable { .. } => "PEER1371",
         }
     }
 
@@ -279,7 +320,11 @@ impl Error {
             }
             Self::RowMismatch { table, .. } | Self::BadRow { table, .. } => format!("table {table}"),
             Self::Unsuitable { object, .. } => object.clone(),
-            Self::NotReplicable { gtid, .. } | Self::DdlFailed { gtid, .. } | Self::DdlWaits { gtid, .. } => {
+            Self::InTransaction { gtid, .. }
+            | Self::NotReplicable { gtid, .. }
+            | Self::DdlFailed { gtid, .. }
+            | Self::NotSkippable { gtid, .. }
+            | Self::DdlWaits { gtid, .. } => {
                 format!("transaction {gtid}")
             }
         };
@@ -291,44 +336,21 @@ impl Error {
         };
         Fault::new(self.code(), object, found, expected, self.fix())
     }
+}
 
-    /// What a person can do.
-    #[must_use]
-    pub fn fix(&self) -> String {
-        match self {
-            Self::Unreachable { .. } => {
-                "check host, port, firewall and that mysqld runs; the task moves to a peer that reaches it".into()
-            }
-            Self::Lost { .. } | Self::TimedOut { .. } => "nothing: it is tried again; look at the server if it stays".into(),
-            Self::Server { code, .. } => server_fix(*code).into(),
-            Self::Secret { .. } => "set the variable or file on this peer, or name another in the job".into(),
-            Self::Tls { .. } => {
-                "give the CA that signed the server's certificate (which must name the host), or set tls = \"required\" to accept any"
-                    .into()
-            }
-            Self::Unexpected { .. } | Self::BadRow { .. } => "this is a bug or an unsupported server: report it with the version of the server".into(),
-            Self::FenceLost { .. } => "nothing: another peer owns the task".into(),
-            Self::FencedOut { .. } => {
-                "nothing: this peer hears of the stop when it reaches the others; if all have heard and `peer resume` does not start the job, run `peer stop JOB --fence` and `peer resume JOB` once more"
-                    .into()
-            }
-            Self::WrongPredecessor { .. } => "nothing: progress is read again; if it stays, the target was restored while the job ran".into(),
-            Self::RowMismatch { .. } => {
-                "somebody else writes to the target, or the job was resumed on a target that was changed: compare the row on both sides, put it right, then `peer restart`"
-                    .into()
-            }
-            Self::Unsuitable { fix, .. } | Self::NotReplicable { fix, .. } => fix.clone(),
-            Self::DdlFailed { .. } => {
-                "do by hand on the target what the statement asks, in any way that gives its tables the definition they have on the source, or take away what is in its way; then `peer restart`".into()
-            }
-            Self::DdlWaits { .. } => {
-                "`peer restart` carries it out; or do by hand on the target what it asks and then `peer restart`, which finds it done".into()
-            }
-            Self::BrokenStream { .. } => "nothing: it is read again; if it stays, the binlog file on the source is damaged".into(),
-            Self::ForeignProgress { .. } => "resume from it with `peer submit FILE --adopt`, or forget it with `peer purge JOB --target`".into(),
-        }
+fn in_transaction_text(gtid: &str, others: u64) -> String {
+    let of = match gtid {
+        "" => ", in the copy".to_owned(),
+        gtid => format!(", in transaction {gtid}"),
+    };
+    match others {
+        0 => of,
+        others => format!("{of}, which has {others} more that do not fit"),
     }
 }
+
+/// The account lacks a privilege.
+pub(super) const RIGHTS: [u16; 5] = [1044, 1142, 1143, 1227, 1370];
 
 /// Server errors after which the server closes the connection.
 /// The network errors 1158 to 1161 are the server's last words on a connection too.
@@ -348,21 +370,6 @@ fn server_disposition(code: u16) -> Disposition {
         // The server does not let this host in: another peer's host may be allowed.
         1129 | 1130 => Disposition::Replace,
         _ => Disposition::Fatal,
-    }
-}
-
-fn server_fix(code: u16) -> &'static str {
-    match code {
-        1045 | 1698 => "check user and password of the endpoint, and that the account may log in from this host",
-        1044 | 1142 | 1143 | 1227 | 1370 => "grant the account the privilege the text names",
-        1049 => "create the database, or correct its name in the job",
-        1040 | 1203 => "raise max_connections, or wait: it is tried again",
-        1129 | 1130 => "allow this peer's host for the account; the task moves to a peer that is let in",
-        1205 | 1213 => "nothing: it is tried again; if it stays, find who holds the locks on the target",
-        1290 | 1836 => "the server is read only: point the endpoint at the writable one, or wait for the switch to end",
-        1021 | 1114 => "make room on the server's disk: it is tried again",
-        1153 => "raise max_allowed_packet on the server",
-        _ => "look the number up in the server's manual; the server's text says what it refused",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Layer 2: everything that talks to a database.
 
 pub mod error;
+mod error_fix;
 pub mod grants;
 pub mod preflight;
 mod preflight_tables;

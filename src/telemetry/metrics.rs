@@ -140,6 +140,13 @@ pub const APPLIER_GROUPS: CounterSeries = CounterSeries {
     help: "Transactions committed on the target: groups of source transactions and pieces of the copy. Pair: peer_applier_transactions_total.",
 };
 
+/// Rows that did not fit.
+pub const APPLIER_CONFLICTS: CounterSeries = CounterSeries {
+    name: "peer_applier_conflicts_total",
+    label: "task",
+    help: "Rows of the target that did not fit a change, whatever was decided; a job that pauses counts a row again each time it is tried. Pair: peer_applier_rows_total.",
+};
+
 /// Rows the sink task committed.
 pub const APPLIER_ROWS: CounterSeries = CounterSeries {
     name: "peer_applier_rows_total",
@@ -189,6 +196,7 @@ pub const COUNTERS: &[CounterSeries] = &[
     APPLIER_TRANSACTIONS,
     APPLIER_GROUPS,
     APPLIER_ROWS,
+    APPLIER_CONFLICTS,
     TASK_RESTARTS,
 ];
 

@@ -45,6 +45,7 @@ impl Bed {
             constraints: Vec::new(),
             preferences: Preferences::default(),
             on_ddl: Default::default(),
+            on_conflict: Default::default(),
         };
         let job = JobId {
             name: JobName("orders".into()),

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use crate::admin::render::table::table;
 use crate::admin::render::{UNKNOWN, bytes, count, duration_ms, or_unknown, placement};
-use crate::admin::views::{ConcurrentView, CopyView, Desired, FailureView, PositionView, RetryView, StatusView, TotalsView};
+use crate::admin::views::{
+    ConcurrentView, CopyView, Desired, FailureView, JobPhase, PositionView, RetryView, StatusView, TotalsView,
+};
 use crate::core::job_state::TableProgress;
 
 /// Tables of the copy, errors and events shown; the rest is in the JSON.
@@ -49,7 +51,12 @@ pub fn status(view: &StatusView, width: u16) -> String {
     copy(line, &view.copy, width);
     totals(line, &view.totals);
     if let Some(failure) = &view.failure {
-        put_wrapped(line, "failed", &failed(failure), width);
+        let word = if view.state == JobPhase::Paused {
+            "conflict"
+        } else {
+            "failed"
+        };
+        put_wrapped(line, word, &failed(failure), width);
         put_wrapped(line, "", &format!("fix: {}", failure.fix), width);
     }
     for retry in &view.retries {

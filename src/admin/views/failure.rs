@@ -53,7 +53,7 @@ impl From<RetryReport> for RetryView {
     }
 }
 
-/// Why a job failed.
+/// Why a job failed, or which row paused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureView {
     /// Which life of the name failed.
@@ -77,10 +77,13 @@ pub struct FailureView {
 }
 
 impl FailureView {
-    /// None: it has not failed, or the hold is of an older version and names no cause.
+    /// None: it has neither failed nor met a conflict, or the hold is of an older version and names no cause.
     #[must_use]
     pub fn of(record: &JobRecord) -> Option<Self> {
-        let failed = record.holds.values().filter(|hold| hold.kind == HoldKind::Failed);
+        let failed = record
+            .holds
+            .values()
+            .filter(|hold| matches!(hold.kind, HoldKind::Failed | HoldKind::Pause));
         let (hold, cause) = failed.rev().find_map(|hold| Some((hold, hold.cause.as_deref()?)))?;
         let job = &record.name;
         let error = cause.error.clone();
@@ -89,6 +92,7 @@ impl FailureView {
         } else {
             error.fix
         };
+        let mend = mend.replace("JOB", &job.0);
         let is_held = record.holds.values().any(|hold| hold.kind.is_of_a_person());
         let resume = if is_held {
             format!(", and `peer resume {job}` since a person holds it too")
@@ -104,7 +108,10 @@ impl FailureView {
             code: error.code,
             text: error.text,
             moves: cause.moves,
-            fix: format!("{mend}; then `peer restart {job}`{resume}"),
+            fix: match hold.kind {
+                HoldKind::Pause => mend,
+                _ => format!("{mend}; then `peer restart {job}`{resume}"),
+            },
         })
     }
 }

@@ -8,7 +8,7 @@ use mysql_common::binlog::events::{BinlogEventHeader, Event};
 use crate::core::change::BinlogPosition;
 use crate::core::ddl::Ddl;
 use crate::core::ddl_scope::Touch;
-use crate::core::gtid_set::Gtid;
+use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::mysql::error::Error;
 use crate::mysql::source::event::{self, Damaged, FLAG_IGNORABLE, Query, Verb, kind};
 use crate::mysql::source::query_session;
@@ -23,11 +23,11 @@ const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 
 /// The transaction that is being read.
 #[derive(Debug)]
-struct Open {
-    gtid: Gtid,
+pub(super) struct Open {
+    pub(super) gtid: Gtid,
     commit_us: u64,
     /// BEGIN was seen: statements do not close it.
-    is_in_body: bool,
+    pub(super) is_in_body: bool,
     has_changes: bool,
 }
 
@@ -35,17 +35,19 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Assembler {
     address: String,
-    scope: Scope,
+    pub(super) scope: Scope,
     maps: TableMaps,
     file: String,
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
     /// Bytes of inner events that are still to come of a compressed transaction.
     payload_left: u64,
     /// End of the event that holds them; they have no position themselves.
     payload_end: u64,
+    /// Transactions of which nothing is read.
+    pub(super) skips: GtidSet,
 }
 
-type Step = Result<Option<ReaderEvent>, Error>;
+pub(super) type Step = Result<Option<ReaderEvent>, Error>;
 
 impl Assembler {
     pub fn new(address: String, scope: Scope) -> Self {
@@ -58,6 +60,7 @@ impl Assembler {
             open: None,
             payload_left: 0,
             payload_end: 0,
+            skips: GtidSet::default(),
         }
     }
 
@@ -75,7 +78,15 @@ impl Assembler {
         } else {
             u64::from(header.log_pos())
         };
-        let body = event.data();
+        if self.is_passed_over() {
+            return self.pass_over(event, end);
+        }
+        self.read(event, end)
+    }
+
+    /// Takes an event of a transaction that is wanted, or of none.
+    pub(super) fn read(&mut self, event: &Event, end: u64) -> Step {
+        let (header, body) = (event.header(), event.data());
         match header.event_type_raw() {
             kind::GTID | kind::TAGGED_GTID => self.begin(event),
             kind::TABLE_MAP => self.table_map(body),
@@ -153,7 +164,7 @@ impl Assembler {
         Ok((!changes.is_empty()).then_some(ReaderEvent::Changes(changes)))
     }
 
-    fn commit(&mut self, end: u64) -> Step {
+    pub(super) fn commit(&mut self, end: u64) -> Step {
         if self.open.take().is_none() {
             return Err(self.broken("the end of a transaction that did not begin"));
         }
@@ -192,7 +203,7 @@ impl Assembler {
     }
 
     /// A statement that is neither the frame of a transaction nor about one.
-    fn statement(&mut self, query: &Query<'_>, seconds: u32, end: u64) -> Step {
+    pub(super) fn statement(&mut self, query: &Query<'_>, seconds: u32, end: u64) -> Step {
         let session = query_session::read(query.status, &query.schema, seconds);
         let position = self.position(end);
         let Some(open) = &mut self.open else {
@@ -355,7 +366,7 @@ impl Assembler {
         self.open.as_ref().map_or_else(|| "none".into(), |open| open.gtid.to_string())
     }
 
-    fn damaged(&self, error: Damaged) -> Error {
+    pub(super) fn damaged(&self, error: Damaged) -> Error {
         self.broken(error.to_string())
     }
 

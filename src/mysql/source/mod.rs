@@ -1,6 +1,7 @@
 //! Reading a source: stream, decode, snapshot.
 
 mod assembler;
+mod assembler_skip;
 pub mod canonical;
 pub mod chunk_reader;
 pub mod definition_hold;

@@ -95,6 +95,13 @@ impl Reader {
         })
     }
 
+    /// Reads nothing of these transactions: they come without changes.
+    #[must_use]
+    pub fn passing_over(mut self, skips: GtidSet) -> Self {
+        self.assembler.skips = skips;
+        self
+    }
+
     /// The next piece of the stream. Cancel-safe: a dropped call loses nothing.
     pub async fn next(&mut self) -> Result<ReaderEvent, Error> {
         loop {

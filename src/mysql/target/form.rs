@@ -25,6 +25,8 @@ pub(super) enum RowForm {
     Key,
     /// The key as a condition.
     KeyCondition,
+    /// The key and every column, byte by byte.
+    Image,
 }
 
 /// The statement's beginning with IGNORE behind its first word. It lets the empty value of an ENUM in; a row that is there
@@ -53,5 +55,18 @@ pub(super) fn delete_form(shape: &TableShape, name: &str, key_list: &str) -> For
         tail: tail.into(),
         count: 1,
         row,
+    }
+}
+
+/// Rows by key, each only when all of it is as it was.
+pub(super) fn delete_exact_form(shape: &TableShape, name: &str) -> Form {
+    let index = shape.key.as_ref().map_or(String::new(), |key| quote::identifier(&key.index));
+    Form {
+        operation: "delete",
+        head: format!("DELETE FROM {name} USING {name} FORCE INDEX ({index}) WHERE "),
+        separator: " OR ",
+        tail: String::new(),
+        count: 1,
+        row: RowForm::Image,
     }
 }

@@ -7,6 +7,7 @@ use crate::core::ids::JobId;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
+use crate::mysql::target::conflict_store;
 
 /// Comment of the table `fence` by which a meta schema is known.
 pub const FENCE_COMMENT: &str = "peer-meta v1";
@@ -75,7 +76,7 @@ impl Meta {
             .first(format!("SELECT version FROM {}", self.table("version")))
             .await?;
         if found == Some(VERSION) {
-            return Ok(());
+            return conflict_store::ensure_columns(session, self).await;
         }
         Err(Error::Unsuitable {
             object: format!("schema {} of the target", self.schema),
@@ -176,7 +177,8 @@ fn definitions() -> Vec<(&'static str, String)> {
             format!(
                 "{JOB}, seq BIGINT UNSIGNED NOT NULL, number INT UNSIGNED NOT NULL, schema_name {NAME}, table_name {NAME}, \
                  kind VARCHAR(32) CHARACTER SET ascii NOT NULL, incoming MEDIUMTEXT CHARACTER SET utf8mb4 NOT NULL, found MEDIUMTEXT \
-                 CHARACTER SET utf8mb4 NOT NULL, {key}, seq, number)"
+                 CHARACTER SET utf8mb4 NOT NULL, {}, {key}, seq, number)",
+                conflict_store::COLUMNS.join(", ")
             ),
         ),
         (

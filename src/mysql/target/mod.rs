@@ -1,20 +1,27 @@
 //! Writing a target: fence, apply, progress.
 
 pub mod apply;
-mod conflict;
+pub mod conflict_store;
+mod copied;
 pub mod create;
 pub mod ddl;
 mod ddl_journal;
 mod ddl_mapped;
 mod ddl_session;
+mod explain;
 pub mod fence;
 pub mod fence_orders;
 mod form;
+mod keyless;
+mod large;
 pub mod literal;
 pub mod meta;
+mod misfit;
 pub mod packet;
+mod picture;
 pub mod progress_store;
 pub mod purge;
+mod replay;
 mod shadow;
 pub mod statement;
 pub mod turn;

@@ -41,6 +41,7 @@ pub async fn read(session: &mut Session, meta: &Meta, job: &JobId, epoch: Epoch)
         position: BinlogPosition { file, offset },
         copy: read_copy(session, meta, job).await?,
         shapes: read_shapes(session, meta, job).await?,
+        skips: GtidSet::default(),
     })
 }
 

@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
-use crate::core::change::{Change, Row};
+use crate::core::change::Row;
+use crate::core::conflict::Check;
 use crate::core::group::Table;
 use crate::core::net_effect::TableEffect;
 use crate::core::shape::{ColumnKind, TableName};
 use crate::mysql::error::Error;
 use crate::mysql::quote;
-use crate::mysql::target::form::{Form, RowForm, delete_form, ignoring};
+use crate::mysql::target::form::{Form, RowForm, delete_exact_form, delete_form, ignoring};
 use crate::mysql::target::literal;
 
 /// Rows in one statement; 1,000 to 5,000 is the plateau of a copy (facts/apply c).
@@ -53,16 +54,18 @@ pub struct Statement {
 /// Writes the statements of one table. Made once per shape.
 #[derive(Clone, Debug)]
 pub struct TableSql {
-    table: Arc<Table>,
-    name: String,
+    pub(super) table: Arc<Table>,
+    pub(super) name: String,
     quoted: Vec<String>,
-    written: Vec<usize>,
+    pub(super) written: Vec<usize>,
     delete: Form,
-    insert: Form,
+    /// Deletes a row only when every column is as it was.
+    delete_exact: Form,
+    pub(super) insert: Form,
     update: Form,
     /// Updates run as a delete and an insert.
     is_replaced: bool,
-    has_json: bool,
+    pub(super) has_json: bool,
     enums: Vec<usize>,
 }
 
@@ -106,6 +109,7 @@ impl TableSql {
         let is_enum = |at: &usize| matches!(shape.columns[*at].kind, ColumnKind::Enum { .. });
         Self {
             delete: delete_form(shape, &name, &list(key_columns)),
+            delete_exact: delete_exact_form(shape, &name),
             insert,
             update,
             is_replaced: shape.has_secondary_unique || has_json,
@@ -124,8 +128,33 @@ impl TableSql {
         &self.table.shape.name
     }
 
-    /// All statements of an effect, in the order in which they must run.
-    pub fn effect(&self, effect: &TableEffect, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
+    /// The same with its layout.
+    pub(super) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// Its name as SQL.
+    pub(super) fn quoted_name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of a column as SQL.
+    pub(super) fn quoted_column(&self, at: usize) -> &str {
+        &self.quoted[at]
+    }
+
+    /// One value of a row as SQL; None: NULL.
+    pub(super) fn value(&self, row: &Row, at: usize) -> Result<Option<String>, Error> {
+        if self.split(row)?[at].is_none() {
+            return Ok(None);
+        }
+        let tuple = self.tuple(row, &[at])?;
+        Ok(Some(tuple))
+    }
+
+    /// All statements of an effect, in the order in which they must run. With `Check::Image` an old row is only found when every
+    /// column of it is as it was on the source.
+    pub fn effect(&self, effect: &TableEffect, limits: StatementLimits, check: Check) -> Result<Vec<Statement>, Error> {
         let mut statements = Vec::new();
         for change in &effect.keyless {
             self.keyless(change, &mut statements)?;
@@ -134,10 +163,14 @@ impl TableSql {
             effect.updates.iter().map(|update| &update.0),
             effect.updates.iter().map(|update| &update.1),
         );
-        if self.is_replaced {
+        if self.is_replaced || check == Check::Image {
+            let delete = match check {
+                Check::Key => &self.delete,
+                Check::Image => &self.delete_exact,
+            };
             // Values of a unique key may swap places: no row of the new state may meet one of the old. And JSON values that
             // are equal to the server, as 1 and 1.0, are no change to it: an update would leave the old one and count 0.
-            statements.extend(self.rows(effect.deletes.iter().chain(befores), limits, &self.delete)?);
+            statements.extend(self.rows(effect.deletes.iter().chain(befores), limits, delete)?);
             statements.extend(self.insert(afters.chain(&effect.inserts), limits)?);
         } else {
             statements.extend(self.rows(effect.deletes.iter(), limits, &self.delete)?);
@@ -179,6 +212,8 @@ impl TableSql {
                 RowForm::Whole => self.tuple(row, &self.written)?,
                 RowForm::Key => self.tuple(row, self.key_columns())?,
                 RowForm::KeyCondition => self.key_condition(row)?,
+                // The key's own comparison finds the row by its index.
+                RowForm::Image => format!("({} AND {})", self.key_condition(row)?, self.exactly(row)?),
             };
             let is_ignored = matches!(form.row, RowForm::Whole) && self.has_empty_enum(row)?;
             let is_full = in_statement >= limits.rows || sql.len() + text.len() + form.tail.len() > limits.bytes;
@@ -200,49 +235,8 @@ impl TableSql {
         Ok(statements)
     }
 
-    fn keyless(&self, change: &Change, statements: &mut Vec<Statement>) -> Result<(), Error> {
-        match change {
-            Change::Insert { after, .. } => statements.push(self.keyless_insert(after)?),
-            Change::Delete { before, .. } => statements.push(self.keyless_delete(before)?),
-            Change::Update { before, after, .. } if self.has_json => {
-                statements.push(self.keyless_delete(before)?);
-                statements.push(self.keyless_insert(after)?);
-            }
-            Change::Update { before, after, .. } => {
-                if self.tuple(before, &self.written)? != self.tuple(after, &self.written)? {
-                    let (set, exactly) = (self.assignments(after)?, self.exactly(before)?);
-                    let verb = ignoring("UPDATE", self.has_empty_enum(after)?);
-                    let sql = format!("{verb} {} SET {set} WHERE {exactly} LIMIT 1", self.name);
-                    statements.push(self.one(sql, "update", before)?);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn keyless_insert(&self, after: &Row) -> Result<Statement, Error> {
-        let head = ignoring(&self.insert.head, self.has_empty_enum(after)?);
-        self.one(format!("{head}{}", self.tuple(after, &self.written)?), "insert", after)
-    }
-
-    fn keyless_delete(&self, before: &Row) -> Result<Statement, Error> {
-        let sql = format!("DELETE FROM {} WHERE {} LIMIT 1", self.name, self.exactly(before)?);
-        self.one(sql, "delete", before)
-    }
-
-    /// A statement about one row.
-    fn one(&self, sql: String, operation: &'static str, row: &Row) -> Result<Statement, Error> {
-        Ok(Statement {
-            sql,
-            expected: 1,
-            table: Arc::clone(&self.table),
-            operation,
-            key: Some(self.key_text(row)?),
-        })
-    }
-
     /// A value that is none of the column's labels (number 0): only sessions that were not strict could write it.
-    fn has_empty_enum(&self, row: &Row) -> Result<bool, Error> {
+    pub(super) fn has_empty_enum(&self, row: &Row) -> Result<bool, Error> {
         if self.enums.is_empty() {
             return Ok(false);
         }
@@ -252,7 +246,7 @@ impl TableSql {
     }
 
     /// `(1,'a')`.
-    fn tuple(&self, row: &Row, columns: &[usize]) -> Result<String, Error> {
+    pub(super) fn tuple(&self, row: &Row, columns: &[usize]) -> Result<String, Error> {
         let mut sql = String::with_capacity(row.0.len() * 2 + 16);
         sql.push('(');
         self.each(
@@ -270,7 +264,7 @@ impl TableSql {
         Ok(sql)
     }
 
-    fn assignments(&self, row: &Row) -> Result<String, Error> {
+    pub(super) fn assignments(&self, row: &Row) -> Result<String, Error> {
         let mut sql = String::new();
         self.each(
             row,
@@ -287,7 +281,7 @@ impl TableSql {
         Ok(sql)
     }
 
-    fn exactly(&self, row: &Row) -> Result<String, Error> {
+    pub(super) fn exactly(&self, row: &Row) -> Result<String, Error> {
         let mut sql = String::new();
         self.each(
             row,
@@ -304,7 +298,7 @@ impl TableSql {
     }
 
     /// `(a = 1 AND b = 'x')`.
-    fn key_condition(&self, row: &Row) -> Result<String, Error> {
+    pub(super) fn key_condition(&self, row: &Row) -> Result<String, Error> {
         let mut sql = String::from("(");
         self.each(
             row,
@@ -323,7 +317,7 @@ impl TableSql {
     }
 
     /// The key as people read it; the beginning of the row for a table without one.
-    fn key_text(&self, row: &Row) -> Result<String, Error> {
+    pub(super) fn key_text(&self, row: &Row) -> Result<String, Error> {
         let columns = if self.table.shape.key.is_some() {
             self.key_columns()
         } else {
@@ -355,7 +349,7 @@ impl TableSql {
         Ok(())
     }
 
-    fn split<'a>(&self, row: &'a Row) -> Result<Vec<Option<&'a [u8]>>, Error> {
+    pub(super) fn split<'a>(&self, row: &'a Row) -> Result<Vec<Option<&'a [u8]>>, Error> {
         let mut values = Vec::with_capacity(self.quoted.len());
         let split = self.table.layout.split(&row.0, &mut values);
         split.map_err(|error| self.bad_row(error.to_string()))?;
@@ -390,7 +384,7 @@ mod tests {
 
     fn statements(shape: TableShape) -> Vec<(String, u64)> {
         let sql = TableSql::new(Arc::new(Table::new(shape)));
-        let statements = sql.effect(&effect(), LIMITS).unwrap();
+        let statements = sql.effect(&effect(), LIMITS, Check::Key).unwrap();
         statements
             .into_iter()
             .map(|statement| (statement.sql, statement.expected))
@@ -422,6 +416,23 @@ mod tests {
         });
         let kinds: Vec<_> = found.iter().map(|(sql, expected)| (&sql[..6], *expected)).collect();
         assert_eq!(kinds, [("DELETE", 2), ("DELETE", 2), ("INSERT", 2), ("INSERT", 2)]);
+    }
+
+    #[test]
+    fn with_the_image_checked_an_old_row_goes_only_when_all_of_it_is_as_it_was() {
+        let sql = TableSql::new(Arc::new(Table::new(shape_with_key())));
+        let found = sql.effect(&effect(), LIMITS, Check::Image).unwrap();
+        let row = |id: u8, v: u8| format!("((`id` = {id}) AND `id` <=> {id} AND `v` <=> {v})");
+        let expected = format!(
+            "DELETE FROM `s`.`t` USING `s`.`t` FORCE INDEX (`PRIMARY`) WHERE {} OR {}",
+            row(1, 1),
+            row(2, 1)
+        );
+        assert_eq!((found[0].sql.as_str(), found[0].expected), (expected.as_str(), 2));
+        assert!(
+            found[2..].iter().all(|statement| statement.sql.starts_with("INSERT")),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -4,26 +4,30 @@
 //! that holds rows and progress together, or nothing. After an error with `is_connection_gone`, and when a call was dropped
 //! before it ended, the value is useless and the job is acquired again: progress tells what landed.
 
-use crate::core::change::{BinlogPosition, Chunk, CopyPlan, CopyRow};
-use crate::core::group::{Group, Table};
-use crate::core::gtid_set::GtidSet;
+use crate::core::change::{BinlogPosition, CopyPlan, CopyRow};
+use crate::core::conflict::ConflictPolicy;
+use crate::core::group::{Group, Tables};
+use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::ids::{Epoch, JobId, NodeId, Seq, SourceEpoch};
 use crate::core::job_spec::{DatabaseSpec, SinkSpec};
 use crate::core::progress::Progress;
-use crate::core::shape::{ShapeId, TableName, TableShape};
+use crate::core::shape::{ShapeId, TableShape};
+use crate::core::skip::Skips;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::target::apply::{ApplySession, Failure};
+use crate::mysql::target::conflict_store::{self, Standing};
 use crate::mysql::target::create::{self, Content};
 use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
 use crate::mysql::target::meta::{Meta, of_job};
 use crate::mysql::target::progress_store::{self, beat_statement, copy_statement, shape_statement};
+use crate::mysql::target::replay::{Misfits, is_of_a_row};
 use crate::mysql::target::statement::{Statement, StatementLimits, TableSql};
 use crate::mysql::target::turn::{Turn, progress_statement};
 
 /// Times a group is tried when locks are in its way; each wait is 2 s (guess: longer means a person must look).
-const LOCK_TRIES: u32 = 5;
+pub(super) const LOCK_TRIES: u32 = 5;
 
 /// A target this task owns.
 #[derive(Debug)]
@@ -35,7 +39,14 @@ pub struct Target {
     pub(super) epoch: Epoch,
     pub(super) endpoint: DatabaseSpec,
     progress: Progress,
-    tables: Vec<Option<TableSql>>,
+    pub(super) tables: Vec<Option<TableSql>>,
+    /// The same tables, for folding again what did not fit.
+    pub(super) folding: Tables,
+    pub(super) policy: ConflictPolicy,
+    pub(super) standing: Standing,
+    /// Conflicts of the large transaction that is open.
+    pub(super) large: Misfits,
+    skips: Skips,
 }
 
 impl Target {
@@ -55,6 +66,7 @@ impl Target {
             });
         }
         fence::register(&mut control, &meta, &request.job, epoch, apply.session()).await?;
+        let standing = conflict_store::standing(&mut control, &meta, &request.job).await?;
         let mut target = Self {
             control,
             apply,
@@ -64,6 +76,11 @@ impl Target {
             endpoint: spec.endpoint.clone(),
             progress: progress.clone(),
             tables: Vec::new(),
+            folding: Tables::default(),
+            policy: ConflictPolicy::default(),
+            standing,
+            large: Misfits::default(),
+            skips: Skips::new(),
         };
         target.name_tables().await?;
         Ok((target, progress))
@@ -76,6 +93,28 @@ impl Target {
             self.set_shape(shape_id(at), shape).await?;
         }
         Ok(())
+    }
+
+    /// How rows are checked from now on, and what is done with those that do not fit.
+    pub fn set_conflict_policy(&mut self, policy: ConflictPolicy) {
+        self.policy = policy;
+    }
+
+    /// Transactions that a person passed over: they are recorded as such when they join progress.
+    pub fn set_skips(&mut self, skips: Skips) {
+        self.skips = skips;
+    }
+
+    /// A person passed it over.
+    #[must_use]
+    pub fn is_skipped(&self, gtid: &Gtid) -> bool {
+        !self.skips.is_empty() && self.skips.contains_key(&gtid.to_string())
+    }
+
+    /// Conflicts of this incarnation so far.
+    #[must_use]
+    pub fn conflicts(&self) -> u64 {
+        self.standing.last
     }
 
     /// The epoch this task writes with.
@@ -104,7 +143,8 @@ impl Target {
         if self.tables.len() <= at {
             self.tables.resize(at + 1, None);
         }
-        self.tables[at] = Some(TableSql::new(std::sync::Arc::new(Table::new(shape))));
+        self.folding.set(id, shape);
+        self.tables[at] = self.folding.get(id).cloned().map(TableSql::new);
         Ok(())
     }
 
@@ -145,6 +185,7 @@ impl Target {
             position: BinlogPosition::default(),
             copy: copy_rows,
             shapes,
+            skips: GtidSet::default(),
         };
         self.commit(&[], &inside, next, 0).await
     }
@@ -155,72 +196,9 @@ impl Target {
         let next = self.progress_after(group);
         match self.try_commit(&statements, &[], &next, group.commit_us).await {
             Ok(()) => Ok(self.committed(next)),
-            Err(failure) => Err(self.explain(failure, &statements, Some(group)).await),
+            Err(failure) if is_of_a_row(&failure) => self.replay(group).await,
+            Err(failure) => Err(self.explain(failure, &statements).await),
         }
-    }
-
-    /// Commits a chunk of the copy: its rows, its copy row and progress. Progress itself stays where it is.
-    pub async fn apply_chunk(&mut self, chunk: &Chunk) -> Result<Seq, Error> {
-        let sql = self.table(chunk.shape)?;
-        let statements = sql.insert(chunk.rows.iter(), self.apply.limits())?;
-        let name = self.source_name(chunk.shape)?;
-        let mut next = self.next_progress();
-        let (at, row) = find_copy(&mut next.copy, &name)?;
-        if chunk.high.is_some() {
-            row.cursor.clone_from(&chunk.high);
-        }
-        row.rows += chunk.rows.len() as u64;
-        row.is_done = chunk.is_last;
-        let inside = [copy_statement(&self.meta, &self.job, at, row)];
-        self.commit(&statements, &inside, next, 0).await
-    }
-
-    /// Empties a table and its copy row, in one transaction: its copy starts anew.
-    pub async fn reset(&mut self, shape: ShapeId) -> Result<Seq, Error> {
-        let (name, written) = (self.source_name(shape)?, self.table(shape)?.name().clone());
-        let mut next = self.next_progress();
-        let (at, row) = find_copy(&mut next.copy, &name)?;
-        (row.cursor, row.rows, row.is_done) = (None, 0, false);
-        let inside = [copy_statement(&self.meta, &self.job, at, row)];
-        self.apply.begin().await?;
-        if let Err(error) = self.apply.empty(&quote::table(&written)).await {
-            return Err(self.undo(Failure::Other(error), &[]).await);
-        }
-        let turn = self.turn(&next, 0);
-        match self.apply.turn(&inside, &turn).await {
-            Ok(()) => Ok(self.committed(next)),
-            Err(failure) => Err(self.undo(failure, &[]).await),
-        }
-    }
-
-    /// Opens the transaction of a large source transaction. Until `large_commit` or `large_abort` no other method may write.
-    pub async fn large_begin(&mut self) -> Result<(), Error> {
-        self.apply.begin().await
-    }
-
-    /// Applies one part of it. After an error nothing of it is left.
-    pub async fn large_part(&mut self, part: &Group) -> Result<(), Error> {
-        let statements = self.statements(part, self.apply.limits())?;
-        match self.apply.execute(&statements).await {
-            Ok(()) => Ok(()),
-            Err(failure) => Err(self.undo(failure, &statements).await),
-        }
-    }
-
-    /// Applies its last part and commits.
-    pub async fn large_commit(&mut self, last: &Group) -> Result<Seq, Error> {
-        self.large_part(last).await?;
-        let next = self.progress_after(last);
-        let turn = self.turn(&next, last.commit_us);
-        match self.apply.turn(&[], &turn).await {
-            Ok(()) => Ok(self.committed(next)),
-            Err(failure) => Err(self.undo(failure, &[]).await),
-        }
-    }
-
-    /// Gives it up.
-    pub async fn large_abort(&mut self) -> Result<(), Error> {
-        self.apply.rollback().await
     }
 
     /// Commits that these transactions are passed, without a row.
@@ -284,17 +262,6 @@ impl Target {
         self.control.close().await;
     }
 
-    /// Rolls a transaction of several calls back and tells what its failure means. Without the parts before it the failing row
-    /// cannot be found again: the statement's table is what is known.
-    async fn undo(&mut self, failure: Failure, statements: &[Statement]) -> Error {
-        if !failure.error().is_some_and(Error::is_connection_gone)
-            && let Err(error) = self.apply.rollback().await
-        {
-            return error;
-        }
-        self.explain(failure, statements, None).await
-    }
-
     pub(super) fn next_progress(&self) -> Progress {
         Progress {
             seq: self.progress.seq.next(),
@@ -302,14 +269,43 @@ impl Target {
         }
     }
 
-    fn progress_after(&self, group: &Group) -> Progress {
+    pub(super) fn progress_after(&self, group: &Group) -> Progress {
         let mut next = self.next_progress();
         next.executed.union(&group.added);
         next.position = group.position.clone();
         next
     }
 
-    fn committed(&mut self, next: Progress) -> Seq {
+    /// What is written with progress about transactions that paused the job or were passed over, and what is known afterwards.
+    pub(super) fn notes(&self, mut standing: Standing, next: &Progress) -> (Vec<String>, Standing) {
+        let joins = |text: &String| {
+            let gtid = Gtid::parse(text).ok()?;
+            (next.executed.contains(&gtid) && !self.progress.executed.contains(&gtid)).then_some(gtid)
+        };
+        let mut statements = Vec::new();
+        standing.paused.retain(|(text, _)| {
+            let has_joined = joins(text).is_some();
+            if has_joined {
+                statements.push(match self.skips.get(text) {
+                    Some(skip) => conflict_store::skipped_statement(&self.meta, &self.job, text, skip),
+                    None => conflict_store::mended_statement(&self.meta, &self.job, text),
+                });
+            }
+            !has_joined
+        });
+        let is_told = |text: &String| self.standing.paused.iter().any(|(told, _)| told == text);
+        for (text, skip) in self.skips.iter().filter(|(text, _)| !is_told(text)) {
+            if let Some(gtid) = joins(text) {
+                standing.last += 1;
+                let record = conflict_store::skip_record(standing.last, &gtid, skip);
+                statements.push(conflict_store::record_statement(&self.meta, &self.job, next.seq, &record));
+            }
+        }
+        (statements, standing)
+    }
+
+    pub(super) fn committed(&mut self, next: Progress) -> Seq {
+        (_, self.standing) = self.notes(self.standing.clone(), &next);
         self.progress = next;
         self.progress.seq
     }
@@ -323,12 +319,12 @@ impl Target {
     ) -> Result<Seq, Error> {
         match self.try_commit(statements, inside, &next, commit_us).await {
             Ok(()) => Ok(self.committed(next)),
-            Err(failure) => Err(self.explain(failure, statements, None).await),
+            Err(failure) => Err(self.explain(failure, statements).await),
         }
     }
 
     /// Commits; what locks made impossible is tried again, alone as it is.
-    async fn try_commit(
+    pub(super) async fn try_commit(
         &mut self,
         statements: &[Statement],
         inside: &[String],
@@ -336,17 +332,19 @@ impl Target {
         commit_us: u64,
     ) -> Result<(), Failure> {
         let turn = self.turn(next, commit_us);
+        let (notes, _) = self.notes(self.standing.clone(), next);
+        let inside = [inside, notes.as_slice()].concat();
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.apply.commit(statements, inside, &turn).await {
+            match self.apply.commit(statements, &inside, &turn).await {
                 Err(failure) if tries < LOCK_TRIES && failure.error().is_some_and(Error::is_lock_conflict) => {}
                 outcome => return outcome,
             }
         }
     }
 
-    fn turn(&self, next: &Progress, commit_us: u64) -> String {
+    pub(super) fn turn(&self, next: &Progress, commit_us: u64) -> String {
         let turn = Turn {
             seq: next.seq,
             executed: next.executed.to_string(),
@@ -360,22 +358,20 @@ impl Target {
     pub(super) fn statements(&self, group: &Group, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
         let mut statements = Vec::new();
         for effect in &group.tables {
-            statements.extend(self.table(effect.shape)?.effect(effect, limits)?);
+            statements.extend(self.table(effect.shape)?.effect(effect, limits, self.policy.check)?);
         }
         Ok(statements)
     }
 
-    fn table(&self, id: ShapeId) -> Result<&TableSql, Error> {
-        self.tables
+    pub(super) fn table(&self, id: ShapeId) -> Result<&TableSql, Error> {
+        Self::find(&self.tables, id)
+    }
+
+    pub(super) fn find(tables: &[Option<TableSql>], id: ShapeId) -> Result<&TableSql, Error> {
+        tables
             .get(id.0 as usize)
             .and_then(Option::as_ref)
             .ok_or_else(|| unknown_shape(id))
-    }
-
-    /// Copy rows have the name that the table has on the source.
-    fn source_name(&self, id: ShapeId) -> Result<TableName, Error> {
-        let shape = self.progress.shapes.get(id.0 as usize);
-        Ok(shape.ok_or_else(|| unknown_shape(id))?.name.clone())
     }
 }
 
@@ -383,18 +379,9 @@ fn shape_id(at: usize) -> ShapeId {
     ShapeId(u32::try_from(at).expect("fewer tables than 2^32"))
 }
 
-fn unknown_shape(id: ShapeId) -> Error {
+pub(super) fn unknown_shape(id: ShapeId) -> Error {
     Error::BadRow {
         table: format!("shape {}", id.0),
         reason: "expected a shape named before, found none".into(),
     }
-}
-
-fn find_copy<'a>(copy: &'a mut [CopyRow], name: &TableName) -> Result<(usize, &'a mut CopyRow), Error> {
-    let at = copy.iter().position(|row| row.table == *name);
-    let at = at.ok_or_else(|| Error::BadRow {
-        table: name.to_string(),
-        reason: "expected a copy row, found none".into(),
-    })?;
-    Ok((at, &mut copy[at]))
 }
