@@ -23,6 +23,8 @@ const GROUPS: &[(RangeInclusive<u16>, &[&str])] = &[
     (1601..=1649, &["store"]),
     (1651..=1699, &["gossip"]),
     (1701..=1799, &["actors", "admin"]),
+    (1801..=1849, &["mysql"]),
+    (1851..=1869, &["core"]),
 ];
 
 /// Codes that more than one file names, for one meaning, outside their group too. Every other code stands in one file.
@@ -224,4 +226,17 @@ fn the_index_lists_every_page_once_in_order_with_its_title() {
         found.iter().eq(expected.iter()),
         "docs/errors/README.md: a line twice or out of order"
     );
+}
+
+/// Codes of checks that `peer check` makes.
+const CHECKS: &[RangeInclusive<u16>] = &[1351..=1369, 1801..=1869];
+
+#[test]
+fn the_page_of_all_checks_has_each_of_them_once_in_order() {
+    let page = fs::read_to_string(root().join("docs/check.md")).unwrap();
+    let of_line = |line: &str| line.strip_prefix("| [").map(|rest| codes_in(rest).next().unwrap_or_default());
+    let found: Vec<u16> = page.lines().filter_map(of_line).collect();
+    let is_check = |code: &u16| CHECKS.iter().any(|range| range.contains(code));
+    let expected: Vec<u16> = pages().into_keys().filter(is_check).collect();
+    assert_eq!(found, expected, "docs/check.md");
 }

@@ -182,7 +182,7 @@ fn a_choice_that_cannot_be_is_refused_with_all_its_faults_and_leaves_nothing() {
         "[[tables]]\nschema = \"{}\"\ntable = \"a\"\ncolumns = [\"v\", \"w\"]\n\
          [[tables]]\nschema = \"{}\"\ntable = \"b\"\ncolumns = [\"v\"]\n",
     );
-    bed.submit();
+    bed.submit_unchecked();
     let status = bed.await_state("failed");
     let text = status["errors"][0]["text"].to_string();
     for word in ["no column `w`", "without `id`"] {
@@ -204,7 +204,7 @@ fn two_sources_for_one_target_are_refused_by_name() {
         ],
         "[[tables]]\nschema = \"{}\"\nto = { table = \"all_in_one\" }\n[[tables]]\nschema = \"{}\"\ntable = \"/x.*/\"\n",
     );
-    bed.submit();
+    bed.submit_unchecked();
     let status = bed.await_state("failed");
     let text = status["errors"][0]["text"].to_string();
     for word in [bed.filled("{}.a and {}.b"), bed.filled("{}./x.*/")] {

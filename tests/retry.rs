@@ -196,7 +196,7 @@ async fn a_wrong_password_fails_at_once_and_says_which_version_and_what_to_do() 
     let target = servers().target;
     target.run(&[&format!("ALTER USER '{user}'@'%' IDENTIFIED BY 'other'")]).await;
     let cluster = cluster("fatal", 1);
-    submit(cluster.any(), &schema, &job(&schema, &user, None, ""), &[]);
+    submit(cluster.any(), &schema, &job(&schema, &user, None, ""), &["--no-check"]);
     let asked = cluster.peer("sh-1");
     let failed = await_status(asked, &schema.base, "the job fails", |status| status["state"] == "failed");
     let failure = &failed["failure"];

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use peer::core::change::{Chunk, CopyRow, Item};
 use peer::core::disposition::Disposition;
-use peer::core::finding::Severity;
 use peer::core::gtid_set::GtidSet;
 use peer::core::ids::{ClusterId, Incarnation, JobId, JobName, NodeId, Seq};
 use peer::core::job_spec::{ApplySpec, Compression, JobSpec, LinkSpec, Preferences, SinkSpec, SourceSpec, StartPoint};
@@ -18,7 +17,6 @@ use peer::core::shape::TableName;
 use peer::core::table_choice::Selection;
 use peer::flow::error::FlowError;
 use peer::flow::source_flow::{self, SourceArgs};
-use peer::mysql::preflight::{check_source, check_target};
 use peer::mysql::session::Session;
 use peer::mysql::source::{heartbeat, inspect};
 use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming};
@@ -375,51 +373,4 @@ async fn a_missing_table_is_named() {
     let report = subscription.failure().await;
     assert_eq!(report.class, Disposition::Fatal);
     assert!(report.text.contains("nowhere"), "{report:?}");
-}
-
-#[tokio::test]
-async fn preflight_of_servers_that_will_do_finds_nothing_bad() {
-    let schema = schema_with("check", &["CREATE TABLE {s}.a (id INT PRIMARY KEY)"]).await;
-    let spec = spec(&schema, &["a"]);
-    let mut findings = check_source(&spec).await.expect("checks");
-    findings.extend(check_target(&spec).await.expect("checks"));
-    let bad: Vec<_> = findings.iter().filter(|finding| finding.severity != Severity::Ok).collect();
-    assert!(bad.is_empty(), "{bad:#?}");
-}
-
-#[tokio::test]
-async fn preflight_names_missing_tables_privileges_and_one_server_on_both_sides() {
-    let schema = schema_with(
-        "poor",
-        &["CREATE TABLE {s}.a (id INT PRIMARY KEY)", "CREATE TABLE {s}.b (v INT)"],
-    )
-    .await;
-    let user = format!("poor_{}", std::process::id());
-    servers()
-        .source
-        .run(&[
-            &format!("CREATE USER {user}"),
-            &format!("GRANT SELECT ON {}.* TO {user}", schema.base),
-        ])
-        .await;
-    let mut spec = spec(&schema, &["a", "b", "nowhere"]);
-    spec.source.endpoint.user = user.clone();
-    spec.sink.endpoint = spec.source.endpoint.clone();
-    let source = check_source(&spec).await;
-    let target = check_target(&spec).await;
-    servers().source.run(&[&format!("DROP USER {user}")]).await;
-    let (source, target) = (source.expect("checks"), target.expect("checks"));
-    let bad = |id: &str, severity| {
-        source
-            .iter()
-            .chain(&target)
-            .filter(|f| f.id == id && f.severity == severity)
-            .count()
-    };
-    assert_eq!(bad("PEER1360", Severity::Fail), 1, "REPLICATION SLAVE: {source:#?}");
-    assert_eq!(bad("PEER1361", Severity::Fail), 1, "REPLICATION CLIENT: {source:#?}");
-    assert_eq!(bad("PEER1362", Severity::Fail), 1, "a missing table: {source:#?}");
-    assert_eq!(bad("PEER1362", Severity::Warn), 1, "a keyless table: {source:#?}");
-    assert_eq!(bad("PEER1364", Severity::Fail), 1, "one server: {target:#?}");
-    assert_eq!(bad("PEER1366", Severity::Warn), 2, "writing: {target:#?}");
 }

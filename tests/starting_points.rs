@@ -29,6 +29,15 @@ fn executed(bed: &JobBed, server: &Server) -> String {
 
 /// Submits a job over table `t` of the bed's schema.
 fn submit(bed: &JobBed, name: &str, source: &Server, start: &str) {
+    submit_with(bed, name, source, start, &[]);
+}
+
+/// The same without the check, which would say what the task shall say.
+fn submit_unchecked(bed: &JobBed, name: &str, source: &Server, start: &str) {
+    submit_with(bed, name, source, start, &["--no-check"]);
+}
+
+fn submit_with(bed: &JobBed, name: &str, source: &Server, start: &str, flags: &[&str]) {
     let (base, meta) = (&bed.schema.base, &bed.schema.meta);
     let end = |port: u16| format!("host = \"127.0.0.1\"\nport = {port}\nuser = \"root\"\npassword = \"\"\n");
     let job = format!(
@@ -40,7 +49,7 @@ fn submit(bed: &JobBed, name: &str, source: &Server, start: &str) {
     std::fs::write(&path, job).unwrap();
     bed.cluster
         .any()
-        .json(&["submit", path.to_str().unwrap()])
+        .json(&[&["submit", path.to_str().unwrap()], flags].concat())
         .unwrap_or_else(|talk| panic!("{talk}"));
 }
 
@@ -142,7 +151,7 @@ fn a_job_begins_at_a_position_of_the_binlog() {
         status.contains("inside transaction") || status.contains("inside an event"),
         "{status}"
     );
-    submit(&bed, "lost", &source, "{ file = \"binlog.999999\", position = 4 }");
+    submit_unchecked(&bed, "lost", &source, "{ file = \"binlog.999999\", position = 4 }");
     let status = await_state(&bed, "lost", "failed").to_string();
     assert!(status.contains("no such file") && status.contains(&file), "{status}");
     submit(
@@ -166,7 +175,7 @@ fn a_set_that_was_purged_or_never_executed_is_named() {
     run(&bed, &source, &[&format!("PURGE BINARY LOGS TO '{last}.000002'")]);
     let purged = executed(&bed, &source);
     bed.cluster.add("one", "dc1", &[]);
-    submit(&bed, "purged", &source, &format!("{{ gtid = \"{begin}\" }}"));
+    submit_unchecked(&bed, "purged", &source, &format!("{{ gtid = \"{begin}\" }}"));
     let status = await_state(&bed, "purged", "failed").to_string();
     let number = purged.rsplit(['-', ':']).next().unwrap();
     assert!(
@@ -174,7 +183,7 @@ fn a_set_that_was_purged_or_never_executed_is_named() {
         "{purged}: {status}"
     );
     let uuid = bed.text(&source, "SELECT @@server_uuid");
-    submit(&bed, "ahead", &source, &format!("{{ gtid = \"{uuid}:1-999999\" }}"));
+    submit_unchecked(&bed, "ahead", &source, &format!("{{ gtid = \"{uuid}:1-999999\" }}"));
     let status = await_state(&bed, "ahead", "failed").to_string();
     assert!(status.contains("has not executed") && status.contains("999999"), "{status}");
 }

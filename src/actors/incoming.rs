@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::actors::better_placed::can_serve;
+use crate::actors::check;
 use crate::actors::drain::Drain;
 use crate::actors::handle::local_report;
 use crate::actors::me::Me;
@@ -199,6 +200,19 @@ async fn answer(request: Request, doors: &Doors) -> Response {
         Request::CanServe { spec_json } => Response::Serves {
             is_able: can_serve(&doors.me, &spec_json).await,
         },
+        Request::Check { question_json } => {
+            let report = match serde_json::from_str(&question_json) {
+                Ok(question) => check::answer(&doors.me, question).await,
+                Err(_) => {
+                    return Response::Refused {
+                        fault_json: no_task("check"),
+                    };
+                }
+            };
+            Response::Checked {
+                report_json: serde_json::to_string(&report).expect("a report has only text keys"),
+            }
+        }
         Request::Drain { is_draining } => match doors.drain.set(is_draining).await {
             Ok(is_changed) => Response::Drained { is_changed },
             Err(fault) => Response::Refused {

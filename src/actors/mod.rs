@@ -1,6 +1,7 @@
 //! Layer 4: lifecycles: supervision, membership, job table, placement, tasks.
 
 pub mod better_placed;
+pub mod check;
 pub mod cluster_view;
 pub mod drain;
 pub mod errands;

@@ -41,6 +41,13 @@ impl Clock {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Wall time in microseconds since 1970.
+    #[must_use]
+    pub fn wall_us(&self) -> i64 {
+        let since = (self.wall)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+
     /// Wall time after `wait` as RFC 3339 UTC with milliseconds.
     #[must_use]
     pub fn wall_text_in(&self, wait: Duration) -> String {

@@ -8,7 +8,8 @@ use std::pin::Pin;
 
 use crate::admin::refusal::Refusal;
 use crate::admin::views::{
-    ChangeView, HealthView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView,
+    ChangeView, CheckView, HealthView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView, SubmitView,
+    VersionView,
 };
 
 /// The boxed future of one answer.
@@ -25,6 +26,8 @@ pub struct SubmitRequest {
     pub expect_version: Option<u64>,
     /// Resume from progress that another cluster or an earlier life left in the target.
     pub adopt: bool,
+    /// Take a new job without looking at its databases.
+    pub is_unchecked: bool,
 }
 
 /// Most bytes of a job's text, at every door. Guess: 256 KiB is some five thousand tables; the job table keeps it in memory.
@@ -47,7 +50,8 @@ pub trait Cluster: Send + Sync + 'static {
     fn jobs(&self) -> Reply<'_, JobsView>;
     /// One job in full; refuses `Unknown`.
     fn status<'a>(&'a self, name: &'a str) -> Reply<'a, StatusView>;
-    /// Takes a job's text; refuses `Invalid` with all faults, `Exists` with the difference.
+    /// Takes a job's text; refuses `Invalid` with all faults, those of the databases of a new job too, `Exists` with the difference.
+    /// May take as long as `check`.
     fn submit(&self, request: SubmitRequest) -> Reply<'_, SubmitView>;
     /// Makes the next version with other settings, each `KEY=VALUE`; refuses `Invalid` with all faults, `Unknown`.
     fn set<'a>(&'a self, name: &'a str, settings: Vec<String>) -> Reply<'a, SubmitView>;
@@ -57,6 +61,9 @@ pub trait Cluster: Send + Sync + 'static {
     fn revert<'a>(&'a self, name: &'a str, version: u64) -> Reply<'a, SubmitView>;
     /// Says what a submit of this text would do; changes nothing. Refuses `Invalid` with all faults.
     fn plan(&self, text: String) -> Reply<'_, PlanView>;
+    /// Looks at every prerequisite of this text on both databases and in the cluster; changes nothing. Answers within
+    /// `CHECK_TIME_MAX`; refuses `Invalid` with all faults of the text.
+    fn check(&self, text: String) -> Reply<'_, CheckView>;
     /// Puts a person's hold on a job; refuses `Unknown`.
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView>;
     /// Removes every hold a person put; refuses `Unknown`.

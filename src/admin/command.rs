@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::admin::cluster::SubmitRequest;
 use crate::admin::views::{
-    ChangeView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView,
+    ChangeView, CheckView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView,
 };
 
 /// What a peer can be told.
@@ -44,6 +44,11 @@ pub enum Command {
     },
     /// Say what a submit of this text would do.
     Plan {
+        /// The text of job.toml.
+        text: String,
+    },
+    /// Look at every prerequisite of this text.
+    Check {
         /// The text of job.toml.
         text: String,
     },
@@ -121,6 +126,8 @@ pub enum Answer {
     Submit(SubmitView),
     /// Of `plan`.
     Plan(Box<PlanView>),
+    /// Of `check`.
+    Check(CheckView),
     /// Of `pause`, `resume`, `stop`, `restart`, `purge`.
     Change(ChangeView),
     /// Of `drain`, `undrain`, `leave`.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::actors::check::CHECK_TIME_MAX;
 use crate::admin::cluster::{Cluster, HoldKind};
 use crate::admin::command::{Answer, Command, HelpView};
 use crate::admin::parse::HELP;
@@ -11,18 +12,24 @@ use crate::admin::refusal::Refusal;
 
 /// Longest wait for the cluster: twice what an implementation may take (`Cluster`), so only a stuck one is cut.
 pub const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// The same for commands that have databases looked at.
+pub const CHECKED_ANSWER_MAX: Duration = Duration::from_secs(CHECK_TIME_MAX.as_secs() + 5);
 
 /// Does `command` and answers.
 ///
 /// # Errors
-/// The cluster's refusal, and nothing was changed; or `NotReady` after [`ANSWER_MAX`], when that is not known.
+/// The cluster's refusal, and nothing was changed; or `NotReady` after [`ANSWER_MAX`] ([`CHECKED_ANSWER_MAX`]), when that is not known.
 pub async fn execute(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal> {
-    match tokio::time::timeout(ANSWER_MAX, ask(cluster, command)).await {
+    let limit = match &command {
+        Command::Check { .. } | Command::Submit(_) => CHECKED_ANSWER_MAX,
+        _ => ANSWER_MAX,
+    };
+    match tokio::time::timeout(limit, ask(cluster, command)).await {
         Ok(answer) => answer,
         Err(_) => {
             let found = format!(
                 "no answer within {} s; a change may still happen, look before you repeat it",
-                ANSWER_MAX.as_secs()
+                limit.as_secs()
             );
             Err(Refusal::not_ready("this peer", &found))
         }
@@ -39,6 +46,7 @@ async fn ask(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal>
         Command::History { job } => Answer::History(cluster.history(&job).await?),
         Command::Revert { job, version } => Answer::Submit(cluster.revert(&job, version).await?),
         Command::Plan { text } => Answer::Plan(Box::new(cluster.plan(text).await?)),
+        Command::Check { text } => Answer::Check(cluster.check(text).await?),
         Command::Pause { job } => Answer::Change(cluster.hold(&job, HoldKind::Pause).await?),
         Command::Stop { job } => Answer::Change(cluster.hold(&job, HoldKind::Stop).await?),
         Command::Resume { job } => Answer::Change(cluster.release(&job).await?),

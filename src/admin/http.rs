@@ -85,6 +85,7 @@ fn router(door: Door) -> Router {
         .route("/v1/jobs/{name}/revert", post(revert))
         .route("/v1/jobs/{name}/{action}", post(act))
         .route("/v1/plan", post(plan))
+        .route("/v1/check", post(check))
         .route("/v1/version", get(version))
         .route("/v1/health", get(health))
         .route("/v1/ready", get(ready))
@@ -238,6 +239,12 @@ struct SubmitQuery {
     expect_version: Option<u64>,
     #[serde(default)]
     adopt: bool,
+    #[serde(default = "yes")]
+    check: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 async fn submit(
@@ -252,18 +259,23 @@ fn submit_command(
     query: Result<Query<SubmitQuery>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Command, Refusal> {
-    let form = "`?update=true&expect_version=N&adopt=true`, each optional";
+    let form = "`?update=true&expect_version=N&adopt=true&check=false`, each optional";
     let query = query.map_err(|error| Refusal::usage("query", &error.body_text(), form, "POST /v1/jobs?update=true"))?;
     Ok(Command::Submit(SubmitRequest {
         text: job_text(body)?,
         update: query.update,
         expect_version: query.expect_version,
         adopt: query.adopt,
+        is_unchecked: !query.check,
     }))
 }
 
 async fn plan(State(door): State<Door>, body: Result<Bytes, BytesRejection>) -> Response {
     run(&door, job_text(body).map(|text| Command::Plan { text })).await
+}
+
+async fn check(State(door): State<Door>, body: Result<Bytes, BytesRejection>) -> Response {
+    run(&door, job_text(body).map(|text| Command::Check { text })).await
 }
 
 fn job_text(body: Result<Bytes, BytesRejection>) -> Result<String, Refusal> {
@@ -292,7 +304,7 @@ async fn metrics(State(door): State<Door>) -> Response {
 
 async fn no_such_page(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
-    let fix = "see `peer help`; the paths are /v1/members, /v1/leave, /v1/jobs, /v1/jobs/NAME, /v1/plan, /v1/version, /v1/health, /v1/ready, /metrics";
+    let fix = "see `peer help`; the paths are /v1/members, /v1/leave, /v1/jobs, /v1/jobs/NAME, /v1/plan, /v1/check, /v1/version, /v1/health, /v1/ready, /metrics";
     refused(&Refusal::new(
         RefusalKind::Unknown,
         Fault::new(

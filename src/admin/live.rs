@@ -17,8 +17,8 @@ use crate::admin::job_plan::{plan_view, update_faults};
 use crate::admin::job_status::status_view;
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::{
-    ChangeView, Desired, HealthView, JobHistoryView, JobsView, MemberView, MembersView, PeerChangeView, PlanView, StatusView,
-    SubmitResult, SubmitView, VersionView,
+    ChangeView, CheckView, Desired, HealthView, JobHistoryView, JobsView, MemberView, MembersView, PeerChangeView, PlanView,
+    StatusView, SubmitResult, SubmitView, VersionView,
 };
 use crate::config::job::parse_job;
 use crate::config::job_set::parse_settings;
@@ -75,6 +75,8 @@ impl Live {
 
     async fn submit_job(&self, request: SubmitRequest) -> Result<SubmitView, Refusal> {
         let spec = parse_job(&request.text).map_err(Refusal::invalid)?;
+        // First of all: it takes seconds, in which the table may change.
+        let warnings = self.check_new(&spec, &request).await?;
         let json = serde_json::to_value(&spec).expect("a spec has only text keys");
         let life = self.handle.new_life();
         let change = Change::Submit {
@@ -108,6 +110,7 @@ impl Live {
         }
         Ok(SubmitView {
             adopted_epoch,
+            warnings,
             ..self.written(&record, result).await
         })
     }
@@ -124,6 +127,7 @@ impl Live {
             seen_by: seen_by as u64,
             peers: peers.max(1) as u64,
             adopted_epoch: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -226,6 +230,10 @@ impl Cluster for Live {
             let plan = plan_view(&spec, old, &view, table.root(), &self.handle.me.name);
             Ok(plan.with_tables(self.handle.planned_tables(&spec).await))
         })
+    }
+
+    fn check(&self, text: String) -> Reply<'_, CheckView> {
+        Box::pin(async move { self.check_text(&text).await })
     }
 
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView> {

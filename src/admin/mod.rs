@@ -12,6 +12,7 @@ pub mod job_lines;
 pub mod job_plan;
 pub mod job_status;
 pub mod live;
+mod live_check;
 mod live_peers;
 mod live_target;
 pub mod parse;

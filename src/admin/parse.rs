@@ -16,13 +16,14 @@ Look
   history JOB           what happened, what changed       history orders
   version               what this peer is
 Act
-  submit [--update] [--expect-version N] [--adopt] <<EOF
+  submit [--update] [--expect-version N] [--adopt] [--no-check] <<EOF
                         the job's text follows, up to a line EOF; --adopt
                         resumes from progress that is not this job's
   set JOB KEY=VALUE...  change it while it runs
                         set orders link.rate=\"10 MB/s\"
   revert JOB VERSION    back to an earlier version        revert orders 2
   plan <<EOF            what submit --update of that text would do
+  check <<EOF           every prerequisite of that text, each with its fix
   pause JOB             hold it for a while               pause orders
   resume JOB            remove the holds people put       resume orders
   stop JOB              hold it until resume              stop orders
@@ -43,7 +44,7 @@ Shell
 ";
 
 /// Commands of the design that this version does not do.
-pub const NOT_YET: &[&str] = &["auth", "check", "conflicts", "resync", "skip", "snapshot", "verify", "watch"];
+pub const NOT_YET: &[&str] = &["auth", "conflicts", "resync", "skip", "snapshot", "verify", "watch"];
 
 /// One line of the shell, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,11 @@ pub enum Request {
     },
     /// Read lines up to `end`, then say what a submit of them would do.
     PlanText {
+        /// The line that ends the text.
+        end: String,
+    },
+    /// Read lines up to `end`, then look at every prerequisite of them.
+    CheckText {
         /// The line that ends the text.
         end: String,
     },
@@ -132,7 +138,16 @@ fn request(name: &str, rest: &[&str]) -> Result<Request, Refusal> {
         },
         "leave" => leave(rest)?,
         "submit" => return submit(rest),
-        "plan" => return plan(rest),
+        "plan" => {
+            return Ok(Request::PlanText {
+                end: only_end_word("plan", rest)?,
+            });
+        }
+        "check" => {
+            return Ok(Request::CheckText {
+                end: only_end_word("check", rest)?,
+            });
+        }
         later if NOT_YET.contains(&later) => return Err(Refusal::not_yet(later)),
         other => {
             return Err(Refusal::usage(
@@ -252,12 +267,13 @@ fn purge(rest: &[&str]) -> Result<Command, Refusal> {
 }
 
 fn submit(rest: &[&str]) -> Result<Request, Refusal> {
-    let form = "submit [--update] [--expect-version N] [--adopt] <<EOF";
+    let form = "submit [--update] [--expect-version N] [--adopt] [--no-check] <<EOF";
     let mut request = SubmitRequest {
         text: String::new(),
         update: false,
         expect_version: None,
         adopt: false,
+        is_unchecked: false,
     };
     let mut end = None;
     let mut words = rest.iter();
@@ -265,6 +281,7 @@ fn submit(rest: &[&str]) -> Result<Request, Refusal> {
         match *word {
             "--update" => request.update = true,
             "--adopt" => request.adopt = true,
+            "--no-check" => request.is_unchecked = true,
             "--expect-version" => {
                 let number = words
                     .next()
@@ -287,17 +304,15 @@ fn submit(rest: &[&str]) -> Result<Request, Refusal> {
     Ok(Request::SubmitText { request, end })
 }
 
-fn plan(rest: &[&str]) -> Result<Request, Refusal> {
-    let form = "plan <<EOF";
+/// `NAME <<EOF` and nothing else.
+fn only_end_word(name: &str, rest: &[&str]) -> Result<String, Refusal> {
+    let form = &format!("{name} <<EOF");
     match rest {
         [] => Err(form_fault(form, "no `<<EOF`")),
-        [word] => match end_word(word) {
-            Some(end) => Ok(Request::PlanText { end }),
-            None => Err(form_fault(
-                form,
-                &format!("`{word}`; files are read by `peer plan FILE`, not here"),
-            )),
-        },
+        [word] => end_word(word).ok_or_else(|| {
+            let found = format!("`{word}`; files are read by `peer {name} FILE`, not here");
+            form_fault(form, &found)
+        }),
         [_, extra, ..] => Err(form_fault(form, &format!("`{extra}` after it"))),
     }
 }

@@ -159,6 +159,10 @@ impl<R: AsyncBufRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 ControlFlow::Continue(text) => Command::Submit(SubmitRequest { text, ..request }),
                 ControlFlow::Break(goes_on) => return Ok(goes_on),
             },
+            Request::CheckText { end } => match self.text_in_hand(&end, line.is_json).await? {
+                ControlFlow::Continue(text) => Command::Check { text },
+                ControlFlow::Break(goes_on) => return Ok(goes_on),
+            },
             Request::PlanText { end } => match self.text_in_hand(&end, line.is_json).await? {
                 ControlFlow::Continue(text) => Command::Plan { text },
                 ControlFlow::Break(goes_on) => return Ok(goes_on),

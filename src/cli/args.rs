@@ -28,6 +28,17 @@ The answer is that of one peer: it says how many others have the same job table.
 Exit codes: 0 nothing would change, or what would is listed (`result` in --json);
 1 the text has faults, or the update would be refused.";
 
+/// What `peer help check` says beyond its flags.
+const CHECK_HELP: &str = "\
+Example: peer check orders.toml
+
+Each side is looked at by a peer that reaches it. `ok` is as it should be, `warn`
+a risk that the job runs with, `FAIL` what it cannot run with; both come with the
+statement or the change that mends it. Each number has a page in docs/errors.
+submit checks a new job in the same way and refuses what fails on a database.
+
+Exit codes: 0 nothing fails; 1 something does, or the text has faults.";
+
 /// `peer …`
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peer", version, override_help = HELP, disable_help_subcommand = true, subcommand_required = true)]
@@ -96,6 +107,12 @@ pub enum CliCommand {
         job: String,
         /// One of those that `peer history` shows as kept
         version: u64,
+    },
+    /// Every prerequisite on both databases and in the cluster, each with its fix; changes nothing
+    #[command(after_help = CHECK_HELP)]
+    Check {
+        /// The job.toml; - reads standard input
+        file: PathBuf,
     },
     /// What submit --update would do; changes nothing
     #[command(after_help = PLAN_HELP)]
@@ -201,6 +218,9 @@ pub struct SubmitFlags {
     /// Resume from progress that another cluster or an earlier life left in the target; ends its owner
     #[arg(long)]
     pub adopt: bool,
+    /// Take a new job without looking at its databases first
+    #[arg(long)]
+    pub no_check: bool,
 }
 
 /// Flags of `start` and `join`. None: not given, so environment, cluster.toml or default decide.

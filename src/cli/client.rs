@@ -16,6 +16,8 @@ use crate::core::fault::Fault;
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// Above the door's own limit (10 s), so that its refusal arrives.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// The same where databases are looked at (35 s).
+const CHECKED_ANSWER_MAX: Duration = Duration::from_secs(40);
 /// Most bytes of an answer; a status with a thousand tables is some 200 KiB.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The HTTP port when an address names none.
@@ -67,6 +69,15 @@ impl Client {
     /// No peer answered (exit 3), or it refused (exit 1).
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &str) -> Result<Answered<T>, Failure> {
         self.read(self.agent.post(self.url(path)).send(body))
+    }
+
+    /// `POST path` with `body`, for what has databases looked at.
+    ///
+    /// # Errors
+    /// As `post`.
+    pub fn post_checked<T: DeserializeOwned>(&self, path: &str, body: &str) -> Result<Answered<T>, Failure> {
+        let request = self.agent.post(self.url(path)).config();
+        self.read(request.timeout_global(Some(CHECKED_ANSWER_MAX)).build().send(body))
     }
 
     /// `DELETE path`.

@@ -22,7 +22,8 @@ pub struct Failure {
     pub exit: u8,
     /// Everything that is wrong.
     pub faults: Faults,
-    /// The answer is on stdout already (`submit --wait --json`, `plan`): the faults go to stderr as text only.
+    /// The answer is on stdout already (`submit --wait --json`, `plan`, `check`): the faults, if it does not hold them itself, go to
+    /// stderr as text only.
     pub is_answered: bool,
 }
 
@@ -55,7 +56,7 @@ impl Failure {
                 error: self.faults.clone(),
             };
             out::line(&serde_json::to_string(&body).expect("strings always serialize"));
-        } else {
+        } else if !self.faults.is_empty() {
             eprintln!("{}", self.faults);
         }
     }

@@ -17,7 +17,7 @@ Run jobs
   set JOB KEY=VALUE...      change it while it runs
                               peer set orders link.rate=\"10 MB/s\"
   revert JOB VERSION        back to a version        peer revert orders 2
-  plan FILE                 what it would do         peer plan orders.toml
+  check | plan FILE         what it lacks; would do  peer check orders.toml
   pause | stop JOB          hold a job               peer pause orders
   resume JOB                remove those holds       peer resume orders
   restart JOB               start its tasks anew     peer restart orders

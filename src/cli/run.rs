@@ -14,7 +14,7 @@ use crate::admin::command::Answer;
 use crate::admin::parse::{NOT_YET, job_name, peer_name};
 use crate::admin::refusal::Refusal;
 use crate::admin::render;
-use crate::admin::views::{ChangeView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView};
+use crate::admin::views::{ChangeView, CheckView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView};
 use crate::cli::args::{Cli, CliCommand, SubmitFlags};
 use crate::cli::client::{Answered, Client};
 use crate::cli::failure::{EXIT_FAILED, Failure};
@@ -51,6 +51,7 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::History(job) => asker.get(&job_path(&job.job, "/history")?, Answer::History),
         CliCommand::Revert { job, version } => asker.write(&job_path(job, &format!("/revert?version={version}"))?, ""),
         CliCommand::Plan { file } => plan(&asker, file),
+        CliCommand::Check { file } => check(&asker, file),
         CliCommand::Pause(job) => asker.act(&job_path(&job.job, "/pause")?),
         CliCommand::Resume(job) => asker.act(&job_path(&job.job, "/resume")?),
         CliCommand::Stop { job, fence: false } => asker.act(&job_path(job, "/stop")?),
@@ -156,7 +157,10 @@ fn submit(asker: &Asker, flags: &SubmitFlags) -> Result<(), Failure> {
     if flags.adopt {
         path.push_str("&adopt=true");
     }
-    let answered = asker.client.post::<SubmitView>(&path, &text)?;
+    if flags.no_check {
+        path.push_str("&check=false");
+    }
+    let answered = asker.client.post_checked::<SubmitView>(&path, &text)?;
     if !flags.wait {
         asker.print(answered, Answer::Submit);
         return Ok(());
@@ -178,6 +182,19 @@ fn plan(asker: &Asker, file: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let mut failure = Failure::new(EXIT_FAILED, Faults(faults));
+    failure.is_answered = true;
+    Err(failure)
+}
+
+/// The answer tells what fails; the exit code says that something does.
+fn check(asker: &Asker, file: &Path) -> Result<(), Failure> {
+    let answered = asker.client.post_checked::<CheckView>("/v1/check", &job_text(file)?)?;
+    let is_ok = answered.view.ok;
+    asker.print(answered, Answer::Check);
+    if is_ok {
+        return Ok(());
+    }
+    let mut failure = Failure::new(EXIT_FAILED, Faults::default());
     failure.is_answered = true;
     Err(failure)
 }

@@ -18,8 +18,8 @@ use crate::core::fault::Fault;
 
 /// A peer on this machine connects at once.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// Above the shell's own limit for an answer (10 s).
-const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// Above the shell's own limits for an answer (10 s, 35 s where databases are looked at).
+const ANSWER_MAX: Duration = Duration::from_secs(40);
 /// The prompt while a job's text is typed.
 const PROMPT_TEXT: &str = "... ";
 
@@ -92,7 +92,7 @@ fn text_end(end: Option<String>, line: &str) -> Option<String> {
         Some(end) if line.trim_end() == end => None,
         Some(end) => Some(end),
         None => match parse::line(line).map(|line| line.request) {
-            Ok(Request::SubmitText { end, .. }) => Some(end),
+            Ok(Request::SubmitText { end, .. } | Request::PlanText { end } | Request::CheckText { end }) => Some(end),
             _ => None,
         },
     }

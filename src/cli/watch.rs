@@ -224,6 +224,7 @@ mod tests {
             seen_by: 1,
             peers: 1,
             adopted_epoch: None,
+            warnings: Vec::new(),
         }
     }
 

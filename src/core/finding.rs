@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::fault::{Fault, Faults};
 
-/// How bad it is.
+/// How bad it is, the mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -18,10 +18,22 @@ pub enum Severity {
     Fail,
 }
 
+impl Severity {
+    /// The word for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
+}
+
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Stable number of the check, `PEER13nn`.
+    /// Stable number of the check, `PEERnnnn`.
     pub id: String,
     /// How bad it is.
     pub severity: Severity,
@@ -69,20 +81,36 @@ impl Finding {
             fix: fix.into(),
         }
     }
+
+    /// A refusal of the job as a finding that fails.
+    #[must_use]
+    pub fn of_fault(fault: Fault) -> Self {
+        Self::bad(
+            Severity::Fail,
+            &fault.code,
+            fault.object,
+            fault.found,
+            fault.expected,
+            fault.fix,
+        )
+    }
+
+    /// The finding as a refusal.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        Fault {
+            code: self.id.clone(),
+            object: self.object.clone(),
+            found: self.found.clone(),
+            expected: self.expected.clone(),
+            fix: self.fix.clone(),
+        }
+    }
 }
 
 /// The findings of at least this severity, as a refusal.
 #[must_use]
-pub fn faults(findings: Vec<Finding>, least: Severity) -> Faults {
-    let bad = findings.into_iter().filter(|finding| finding.severity >= least);
-    Faults(
-        bad.map(|finding| Fault {
-            code: finding.id,
-            object: finding.object,
-            found: finding.found,
-            expected: finding.expected,
-            fix: finding.fix,
-        })
-        .collect(),
-    )
+pub fn faults(findings: &[Finding], least: Severity) -> Faults {
+    let bad = findings.iter().filter(|finding| finding.severity >= least);
+    Faults(bad.map(Finding::fault).collect())
 }

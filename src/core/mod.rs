@@ -3,6 +3,8 @@
 pub mod announced_restart;
 pub mod attribute_name;
 pub mod change;
+pub mod check;
+pub mod check_cluster;
 pub mod chunk_size;
 pub mod conflict;
 pub mod constraint;

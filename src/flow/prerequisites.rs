@@ -98,7 +98,7 @@ pub async fn plan_tables(spec: &JobSpec) -> TablesPlan {
 /// # Errors
 /// `Refused` with all faults.
 pub async fn source(session: &mut Session, spec: &JobSpec) -> Result<(), FlowError> {
-    refuse(preflight::examine_source(session, spec).await?, Severity::Fail)
+    refuse(&preflight::examine_source(session, spec).await?, Severity::Fail)
 }
 
 /// Refuses a target that cannot take the job.
@@ -106,11 +106,11 @@ async fn target(spec: &JobSpec) -> Result<(), FlowError> {
     let mut session = Session::connect(&spec.sink.endpoint).await?;
     let findings = preflight::examine_target(&mut session, spec).await;
     session.close().await;
-    refuse(findings?, Severity::Fail)
+    refuse(&findings?, Severity::Fail)
 }
 
-/// An error of the target for want of a privilege becomes the list of all that is missing. What SHOW GRANTS says is only
-/// believed once a statement failed: grants on single tables and by patterns are not read from it.
+/// An error of the target for want of a privilege becomes the list of all that is missing, also of what is only a risk: a
+/// statement did fail.
 pub async fn with_missing_rights(error: FlowError, spec: &JobSpec) -> FlowError {
     if !matches!(&error, FlowError::Database(error) if is_missing_right(error)) {
         return error;
@@ -119,7 +119,7 @@ pub async fn with_missing_rights(error: FlowError, spec: &JobSpec) -> FlowError 
         let mut session = Session::connect(&spec.sink.endpoint).await?;
         let findings = preflight::examine_target(&mut session, spec).await;
         session.close().await;
-        refuse(findings?, Severity::Warn)
+        refuse(&findings?, Severity::Warn)
     };
     match asking.await {
         Err(FlowError::Refused(faults)) => FlowError::Refused(faults),
@@ -131,7 +131,7 @@ fn is_missing_right(error: &Error) -> bool {
     matches!(error.server_code(), Some(1044 | 1142 | 1143 | 1227 | 1370))
 }
 
-fn refuse(findings: Vec<Finding>, least: Severity) -> Result<(), FlowError> {
+fn refuse(findings: &[Finding], least: Severity) -> Result<(), FlowError> {
     let faults = faults(findings, least);
     if faults.is_empty() {
         return Ok(());

@@ -4,7 +4,6 @@ pub mod error;
 mod error_fix;
 pub mod grants;
 pub mod preflight;
-mod preflight_tables;
 pub mod quote;
 pub mod session;
 pub mod source;

@@ -217,6 +217,11 @@ pub enum Request {
         /// The job's spec as JSON.
         spec_json: String,
     },
+    /// Its part of a check. Changes nothing.
+    Check {
+        /// A `core::check::Question` as JSON.
+        question_json: String,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -263,6 +268,11 @@ pub enum Response {
     Serves {
         /// It reaches both.
         is_able: bool,
+    },
+    /// To `Check`.
+    Checked {
+        /// A `core::check::Report` as JSON.
+        report_json: String,
     },
 }
 

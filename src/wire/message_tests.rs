@@ -87,6 +87,8 @@ golden! {
     tables_planned_is_these_bytes: Response::TablesPlanned { plan_json: "{}".into() } => "010107027b7d";
     can_serve_is_these_bytes: Request::CanServe { spec_json: "{}".into() } => "010107027b7d";
     serves_is_these_bytes: Response::Serves { is_able: true } => "01010801";
+    check_is_these_bytes: Request::Check { question_json: "{}".into() } => "010108027b7d";
+    checked_is_these_bytes: Response::Checked { report_json: "{}".into() } => "010109027b7d";
     gossip_is_these_bytes: GossipPacket { bytes: vec![1, 2], from: "a".into() } => "01010201020161";
     root_is_these_bytes: TableSync::Root { hash: "ab".into() } => "010100026162";
     hashes_are_these_bytes: TableSync::Hashes { records: vec![(JobName("j".into()), "ab".into())] } => "01010101016a026162";

@@ -1,6 +1,7 @@
 //! The real HTTP door and the real shell on free ports.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,4 +101,19 @@ async fn talk(address: SocketAddr, input: &[u8]) -> String {
         .await
         .expect("the door closes the connection");
     String::from_utf8(bytes).unwrap()
+}
+
+/// Runs `peer WORDS FILE FLAGS` on a file with this text; on a thread of its own: the doors run on the test's.
+pub async fn peer_with_file(doors: &Doors, words: &[&str], text: &str, flags: &[&str]) -> (i32, String, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PEER_")) {
+        command.env_remove(name);
+    }
+    command.args(["--address", &doors.http.to_string()]).args(words);
+    command.arg(file.path()).args(flags);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }

@@ -4,6 +4,7 @@
 // A test may unwrap: the panic is the report.
 #![allow(clippy::unwrap_used)]
 
+mod check;
 mod command_line;
 mod doors;
 mod http;

@@ -1,28 +1,13 @@
 //! `plan` through each door: HTTP, shell and command line.
 
-use std::fs;
-use std::process::{Command, Output};
-
 use peer::admin::shell;
 use serde_json::Value;
 
-use crate::doors::Doors;
+use crate::doors::{Doors, peer_with_file};
 
-/// Runs `peer plan` on a file with this text; not async: the doors run on other threads.
 async fn peer_plan(doors: &Doors, text: &str, is_json: bool) -> (i32, String, String) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PEER_")) {
-        command.env_remove(name);
-    }
-    command.args(["--address", &doors.http.to_string(), "plan"]).arg(file.path());
-    if is_json {
-        command.arg("--json");
-    }
-    let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let flags: &[&str] = if is_json { &["--json"] } else { &[] };
+    peer_with_file(doors, &["plan"], text, flags).await
 }
 
 #[tokio::test]

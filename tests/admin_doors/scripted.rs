@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use peer::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
 use peer::admin::refusal::{Refusal, RefusalKind};
 use peer::admin::views::*;
+use peer::core::check::{Check, Checks, Side};
 use peer::core::disposition::Disposition;
 use peer::core::fault::{Fault, Faults};
+use peer::core::finding::{Finding, Severity};
 use peer::core::ids::Epoch;
 use peer::core::job_state::{ErrorReport, SinkStatus, TableProgress};
 
@@ -66,6 +68,21 @@ fn in_target(name: &str, action: &str, desired: Option<Desired>, forgot: bool) -
     answer(known(name, view))
 }
 
+fn remark() -> Check {
+    Check {
+        side: Side::Cluster,
+        peer: "sh-1".to_owned(),
+        finding: Finding::bad(
+            Severity::Warn,
+            "PEER1851",
+            "peers that reach the source",
+            "sh-1 only",
+            "two peers",
+            "start one",
+        ),
+    }
+}
+
 fn next_version() -> SubmitView {
     SubmitView {
         name: "orders".to_owned(),
@@ -75,6 +92,7 @@ fn next_version() -> SubmitView {
         seen_by: 2,
         peers: 3,
         adopted_epoch: None,
+        warnings: Vec::new(),
     }
 }
 
@@ -282,6 +300,11 @@ impl Cluster for Scripted {
             seen_by: 2,
             peers: 3,
             adopted_epoch: request.adopt.then_some(4),
+            warnings: if request.is_unchecked || !request.text.contains("lone") {
+                Vec::new()
+            } else {
+                vec![remark()]
+            },
         }))
     }
 
@@ -324,6 +347,21 @@ impl Cluster for Scripted {
             return answer(Err(broken()));
         }
         answer(Ok(planned(&text)))
+    }
+
+    fn check(&self, text: String) -> Reply<'_, CheckView> {
+        if text.contains("broken") {
+            return answer(Err(broken()));
+        }
+        let mut checks = Checks::default();
+        checks.add(Side::Source, "sh-1", [Finding::ok("PEER1353", "log_bin", "ON")]);
+        if text.contains("other") {
+            let fix = "SET PERSIST binlog_format = 'ROW'";
+            let bad = Finding::bad(Severity::Fail, "PEER1356", "binlog_format", "MIXED", "ROW", fix);
+            checks.add(Side::Source, "sh-1", [bad]);
+        }
+        checks.0.push(remark());
+        answer(Ok(CheckView::of("orders", "sh-1", checks)))
     }
 
     fn hold<'a>(&'a self, name: &'a str, kind: HoldKind) -> Reply<'a, ChangeView> {

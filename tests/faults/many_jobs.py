@@ -25,7 +25,7 @@ def work(address, text, numbers):
     for number in numbers:
         name = f"held-{number}"
         named = re.sub('^name = ".*"', f'name = "{name}"\\ndatacenters = ["nowhere"]', text, count=1, flags=re.M)
-        post(door, "/v1/jobs", named)
+        post(door, "/v1/jobs?check=false", named)
         post(door, f"/v1/jobs/{name}/stop")
 
 

@@ -159,6 +159,11 @@ impl JobBed {
         self.ask(&["submit", &self.file()])
     }
 
+    /// The same without the check, for what the tasks shall refuse.
+    pub fn submit_unchecked(&self) -> Value {
+        self.ask(&["submit", &self.file(), "--no-check"])
+    }
+
     /// The same with only some of the tables.
     pub fn submit_tables(&self, tables: &[&str]) -> Value {
         self.ask(&["submit", &self.file_of(tables)])

@@ -2,6 +2,7 @@
 //!
 //! Fed by the doors with views; pure. JSON is not made here: the views are the JSON.
 
+mod check;
 mod history;
 mod plan;
 mod status;
@@ -19,6 +20,7 @@ use crate::admin::views::{
     SubmitView, TargetView, VersionView,
 };
 
+pub use check::check;
 pub use history::history;
 pub use plan::plan;
 pub use status::status;
@@ -38,8 +40,9 @@ pub fn answer(answer: &Answer, width: u16) -> String {
         Answer::Jobs(view) => jobs(view, width),
         Answer::Status(view) => status(view, width),
         Answer::History(view) => history(view, width),
-        Answer::Submit(view) => submit(view),
+        Answer::Submit(view) => submit(view, width),
         Answer::Plan(view) => plan(view, width),
+        Answer::Check(view) => check(view, width),
         Answer::Change(view) => change(view),
         Answer::Peer(view) => peer_change(view),
         Answer::Version(view) => version(view),
@@ -185,7 +188,7 @@ fn score(row: &PlacementView) -> String {
     }
 }
 
-fn submit(view: &SubmitView) -> String {
+fn submit(view: &SubmitView, width: u16) -> String {
     let done = match view.result {
         SubmitResult::Accepted => "accepted",
         SubmitResult::Unchanged => "unchanged",
@@ -194,8 +197,9 @@ fn submit(view: &SubmitView) -> String {
     let adopted = view.adopted_epoch.map_or_else(String::new, |epoch| {
         format!("resumes from the target's progress of epoch {epoch}\n")
     });
+    let warnings = check::lines(&view.warnings, width);
     format!(
-        "{} {done}: version {}, on {} of {} peers\n{adopted}",
+        "{} {done}: version {}, on {} of {} peers\n{adopted}{warnings}",
         view.name, view.version, view.seen_by, view.peers
     )
 }

@@ -253,19 +253,26 @@ pub(super) fn put(line: &mut String, label: &str, text: &str) {
 pub(super) fn put_wrapped(line: &mut String, label: &str, text: &str, width: u16) {
     let room = usize::from(width).saturating_sub(LABEL).max(20);
     let mut label = label;
-    let mut row = String::new();
+    for row in wrapped(text, room) {
+        put(line, std::mem::take(&mut label), &row);
+    }
+}
+
+/// The words of a text in rows of at most `room` characters, as far as the words allow; one row at least.
+pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut rows = vec![String::new()];
     for word in text.split_whitespace() {
+        let row = rows.last_mut().expect("one row at least");
         if !row.is_empty() && row.chars().count() + 1 + word.chars().count() > room {
-            put(line, label, &row);
-            label = "";
-            row.clear();
+            rows.push(word.to_owned());
+            continue;
         }
         if !row.is_empty() {
             row.push(' ');
         }
         row.push_str(word);
     }
-    put(line, label, &row);
+    rows
 }
 
 fn cut(text: &str, room: usize) -> String {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::check::Check;
+
 /// Answer of `jobs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobsView {
@@ -141,6 +143,9 @@ pub struct SubmitView {
     /// Progress that was adopted: the epoch that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted_epoch: Option<u64>,
+    /// What the check of a new job warns of, and what it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Check>,
 }
 
 /// What came of a `submit`.

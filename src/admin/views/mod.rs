@@ -3,6 +3,7 @@
 //! Filled by the `Cluster` implementation, drawn by `render`, sent by `http` and `shell`, read back by the command line.
 //! Fields are stable and only ever added. `None` is `null` and means "not known here", never zero. Holds no decision.
 
+mod check;
 mod failure;
 mod history;
 mod jobs;
@@ -10,6 +11,7 @@ mod peers;
 mod plan;
 mod status;
 
+pub use check::CheckView;
 pub use failure::{FailureView, RetryView};
 pub use history::{ConcurrentView, EventView, JobHistoryView};
 pub use jobs::{ChangeView, Desired, JobLine, JobPhase, JobsView, OwnerView, SubmitResult, SubmitView, TargetView};
