@@ -108,6 +108,7 @@ fn items(layout: &RowLayout) -> Vec<Item> {
             is_last: true,
             last_committed: 0,
             sequence_number: 0,
+            prepared: None,
             commit_us: 0,
             position: BinlogPosition::default(),
             changes: changes.collect(),

@@ -103,6 +103,7 @@ async fn transaction(reader: &mut Reader, seen: &mut GtidSet) -> Result<Transact
             }
             ReaderEvent::Position { .. } => assert!(open.is_none(), "a position inside a transaction"),
             ReaderEvent::Ddl(ddl) => panic!("definitions change: {}", ddl.excerpt()),
+            xa @ (ReaderEvent::Prepared { .. } | ReaderEvent::Resolved { .. }) => panic!("{xa:?}"),
         }
     }
 }
@@ -529,7 +530,12 @@ async fn gtids_are_complete_and_a_new_reader_goes_on_in_the_middle() {
     while !until.is_subset_of(&seen) {
         match next(&mut reader).await.unwrap() {
             ReaderEvent::Begin { gtid, .. } => assert!(seen.add(&gtid), "{gtid} came twice"),
-            ReaderEvent::Changes(_) | ReaderEvent::Commit { .. } | ReaderEvent::Position { .. } | ReaderEvent::Ddl(_) => {}
+            ReaderEvent::Changes(_)
+            | ReaderEvent::Commit { .. }
+            | ReaderEvent::Prepared { .. }
+            | ReaderEvent::Resolved { .. }
+            | ReaderEvent::Position { .. }
+            | ReaderEvent::Ddl(_) => {}
         }
     }
     assert!(seen.sources().any(|(source, _)| source.tag == "peer_tag"));
@@ -577,7 +583,7 @@ async fn a_definition_change_of_the_table_is_an_event_and_one_elsewhere_is_passe
         match next(&mut reader).await.unwrap() {
             ReaderEvent::Ddl(ddl) => break ddl,
             ReaderEvent::Changes(changes) => panic!("rows before the change: {changes:?}"),
-            ReaderEvent::Begin { .. } | ReaderEvent::Commit { .. } | ReaderEvent::Position { .. } => {}
+            _ => {}
         }
     };
     assert!(ddl.excerpt().contains("ADD COLUMN more"), "{}", ddl.excerpt());

@@ -189,6 +189,7 @@ fn txn(number: u64, row: Vec<u8>) -> Item {
         is_last: true,
         last_committed: 0,
         sequence_number: 1,
+        prepared: None,
         commit_us: number * 1_000_000,
         position: BinlogPosition {
             file: "binlog.000001".into(),

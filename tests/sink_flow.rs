@@ -342,6 +342,7 @@ fn part(number: u64, is_first: bool, is_last: bool, changes: Vec<Change>) -> Ite
         is_last,
         last_committed: 0,
         sequence_number: 1,
+        prepared: None,
         commit_us: number * 1000,
         position: BinlogPosition {
             file: "binlog.000001".into(),

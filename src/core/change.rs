@@ -103,6 +103,8 @@ pub struct TxnPart {
     pub position: BinlogPosition,
     /// Changes in scope, in order; empty when the filter left none.
     pub changes: Vec<Change>,
+    /// The XA PREPARE that this transaction commits or rolls back: applied with it, never without (PROTOCOLS 4).
+    pub prepared: Option<Gtid>,
 }
 
 /// The values of a row key, each the canonical column bytes; compared by `core::key`.

@@ -147,6 +147,9 @@ impl Grouper {
         self.is_inside = !part.is_last;
         if part.is_last {
             self.group.added.add(&part.gtid);
+            if let Some(prepared) = &part.prepared {
+                self.group.added.add(prepared);
+            }
             self.group.transactions += 1;
         }
         self.group.position.clone_from(&part.position);
@@ -221,6 +224,7 @@ mod tests {
             sequence_number: 0,
             commit_us: number,
             position: BinlogPosition::default(),
+            prepared: None,
             changes: ids
                 .iter()
                 .map(|id| Change::Insert {
@@ -262,6 +266,20 @@ mod tests {
         grouper.push(part(1, false, true, &[2])).unwrap();
         assert!(!grouper.is_inside_transaction());
         assert_eq!(grouper.take().added.count(), 1);
+    }
+
+    #[test]
+    fn what_ends_a_prepared_transaction_brings_both_gtids_with_its_last_part() {
+        let mut grouper = grouper();
+        let prepared = part(3, true, true, &[]).gtid;
+        let of = |is_first, is_last, id| TxnPart {
+            prepared: Some(prepared.clone()),
+            ..part(9, is_first, is_last, &[id])
+        };
+        grouper.push(of(true, false, 1)).unwrap();
+        assert!(grouper.take().added.is_empty());
+        grouper.push(of(false, true, 2)).unwrap();
+        assert_eq!(grouper.take().added.to_string(), "00000000-0000-0000-0000-000000000001:3:9");
     }
 
     #[test]

@@ -55,6 +55,19 @@ pub struct Totals {
     pub conflicts: u64,
 }
 
+/// XA transactions that the source has prepared and not ended: their rows are nowhere yet, and the binlog from the oldest on is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedWait {
+    /// How many.
+    pub transactions: u64,
+    /// Name of the oldest, as XA COMMIT takes it.
+    pub xid: String,
+    /// Its GTID.
+    pub gtid: String,
+    /// When it was prepared, by the source's clock.
+    pub prepared_us: u64,
+}
+
 /// The sink flow's view of its job, sent through a watch at least each second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SinkStatus {
@@ -88,6 +101,22 @@ pub struct SinkStatus {
     pub tables: Vec<TableProgress>,
     /// Counters.
     pub totals: Totals,
+    /// Prepared transactions that wait; None: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<PreparedStatus>,
+}
+
+/// `PreparedWait` with what is known of its age.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedStatus {
+    /// How many wait.
+    pub transactions: u64,
+    /// Name of the oldest, as XA COMMIT takes it.
+    pub xid: String,
+    /// Its GTID: the binlog from it on is needed.
+    pub gtid: String,
+    /// For how long it waits.
+    pub age_ms: u64,
 }
 
 /// An error as people see it.

@@ -116,6 +116,9 @@ impl Inbox {
                     source_now_us,
                 }));
             }
+            Outgoing::Prepared(waiting) => self.pieces.push_back(Piece::Heartbeat(SourceToSink::Prepared {
+                json: serde_json::to_string(&waiting).expect("texts and numbers"),
+            })),
             Outgoing::Failed(report) => self.pieces.push_back(Piece::Failed(report)),
         }
     }

@@ -8,8 +8,9 @@ use std::convert::Infallible;
 use tokio::sync::watch;
 
 use crate::core::change::{BinlogPosition, Item};
-use crate::core::copy_state::Closed;
+use crate::core::copy_state::{Closed, is_at_or_after};
 use crate::core::job_spec::JobSpec;
+use crate::core::job_state::PreparedWait;
 use crate::flow::byte_channel::{ByteReceiver, ByteSender};
 use crate::flow::chunk_tasks::{ChunkTasks, held_bytes_max};
 use crate::flow::ddl_item;
@@ -61,6 +62,11 @@ pub struct MergeStage {
     pub source_uuid: String,
     /// The stream ended with a change of definitions: only heartbeats follow, until the sink subscribes anew.
     pub is_over: bool,
+    /// No chunk opens before the stream is here: until then it may end prepared transactions of before the start (PROTOCOLS 1
+    /// step 1), whose rows every later view shows. None: there were none.
+    pub copy_from: Option<BinlogPosition>,
+    /// What the sink was told of prepared transactions.
+    pub waiting_told: Option<PreparedWait>,
 }
 
 impl MergeStage {
@@ -134,6 +140,13 @@ impl MergeStage {
                 }
             }
         }
+        if self
+            .copy_from
+            .as_ref()
+            .is_some_and(|from| !is_at_or_after(self.merger.position(), from))
+        {
+            return Ok(());
+        }
         self.tasks.start(self.merger.copy());
         for (shape, high) in self.tasks.bound() {
             let low = self.merger.open(shape, high.clone());
@@ -145,8 +158,7 @@ impl MergeStage {
     async fn emit(&mut self, items: &mut Vec<Item>) -> Result<(), FlowError> {
         for item in items.drain(..) {
             let outgoing = Outgoing::Item(self.projector.project(item).await?);
-            let weight = outgoing.weight();
-            self.out.send(outgoing, weight).await?;
+            self.say(outgoing).await?;
         }
         Ok(())
     }
@@ -166,9 +178,20 @@ impl MergeStage {
         });
         let outgoing = Outgoing::Heartbeat {
             is_caught_up: phase == SourcePhase::Streaming && beat.executed.is_subset_of(self.merger.passed()),
-            executed: beat.executed.to_string(),
+            // What is prepared is not visible: the target lacks nothing of it.
+            executed: beat.executed.subtract(&self.merger.waiting()).to_string(),
             source_now_us: beat.source_now_us,
         };
+        self.say(outgoing).await?;
+        let waiting = self.merger.waiting_view();
+        if self.waiting_told != waiting {
+            self.waiting_told.clone_from(&waiting);
+            self.say(Outgoing::Prepared(waiting)).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, outgoing: Outgoing) -> Result<(), FlowError> {
         let weight = outgoing.weight();
         Ok(self.out.send(outgoing, weight).await?)
     }

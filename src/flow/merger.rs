@@ -9,6 +9,7 @@ use crate::core::copy_state::{Closed, CopyState};
 use crate::core::copy_table::{CopyTable, ReadRows};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::job_spec::DatabaseSpec;
+use crate::core::job_state::PreparedWait;
 use crate::core::row::RowError;
 use crate::core::row_bag::change_bytes;
 use crate::core::shape::{ShapeId, TableShape};
@@ -16,6 +17,7 @@ use crate::flow::error::FlowError;
 use crate::mysql::error::Error;
 use crate::mysql::source::key_oracle::KeyOracle;
 use crate::mysql::source::reader::ReaderEvent;
+use crate::mysql::source::xid::Xid;
 
 /// A transaction whose end has not come yet.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ struct OpenTxn {
     /// Changes to be emitted with the next part: it is not known yet whether that is the last.
     pending: Vec<Change>,
     pending_bytes: u64,
+    /// What it ends.
+    prepared: Option<Gtid>,
 }
 
 /// Bytes of changes after which a transaction goes on as a new part: a quarter of what the sender cuts at, so that a large
@@ -43,6 +47,16 @@ pub struct Merger {
     passed: GtidSet,
     position: BinlogPosition,
     txn: Option<OpenTxn>,
+    /// Prepared transactions, in the order of the stream: passed, but not before their end in what the target has.
+    waiting: Vec<Waiting>,
+}
+
+/// A prepared transaction that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Waiting {
+    gtid: Gtid,
+    xid: Xid,
+    prepared_us: u64,
 }
 
 impl Merger {
@@ -55,6 +69,7 @@ impl Merger {
             passed,
             position: BinlogPosition::default(),
             txn: None,
+            waiting: Vec::new(),
         }
     }
 
@@ -68,6 +83,27 @@ impl Merger {
     #[must_use]
     pub fn passed(&self) -> &GtidSet {
         &self.passed
+    }
+
+    /// Transactions that were passed and wait for their XA COMMIT.
+    #[must_use]
+    pub fn waiting(&self) -> GtidSet {
+        let mut set = GtidSet::default();
+        for waiting in &self.waiting {
+            set.add(&waiting.gtid);
+        }
+        set
+    }
+
+    /// The same for people; None: there is none.
+    #[must_use]
+    pub fn waiting_view(&self) -> Option<PreparedWait> {
+        self.waiting.first().map(|oldest| PreparedWait {
+            transactions: self.waiting.len() as u64,
+            xid: oldest.xid.to_string(),
+            gtid: oldest.gtid.to_string(),
+            prepared_us: oldest.prepared_us,
+        })
     }
 
     /// Where the stream is in the binlog.
@@ -105,6 +141,7 @@ impl Merger {
                     is_under_way: false,
                     pending: Vec::new(),
                     pending_bytes: 0,
+                    prepared: None,
                 });
                 Ok(())
             }
@@ -121,15 +158,20 @@ impl Merger {
                 txn.pending.extend(kept);
                 Ok(())
             }
-            ReaderEvent::Commit { position } => {
-                let mut txn = self
+            ReaderEvent::Commit { position } => self.commit(position, None, out),
+            ReaderEvent::Resolved { position, prepared } => self.commit(position, Some(prepared), out),
+            ReaderEvent::Prepared { position, xid } => {
+                let txn = self
                     .txn
                     .take()
-                    .ok_or_else(|| out_of_order("the end of a transaction that did not begin"))?;
-                self.copy.commit(&position);
+                    .ok_or_else(|| out_of_order("the preparation of what did not begin"))?;
                 self.position = position;
-                out.push(part(&mut txn, &self.position, true));
                 self.passed.add(&txn.gtid);
+                self.waiting.push(Waiting {
+                    gtid: txn.gtid,
+                    xid,
+                    prepared_us: txn.commit_us,
+                });
                 Ok(())
             }
             ReaderEvent::Ddl(ddl) => {
@@ -146,6 +188,20 @@ impl Merger {
                 Ok(())
             }
         }
+    }
+
+    fn commit(&mut self, position: BinlogPosition, prepared: Option<Gtid>, out: &mut Vec<Item>) -> Result<(), FlowError> {
+        let mut txn = self
+            .txn
+            .take()
+            .ok_or_else(|| out_of_order("the end of a transaction that did not begin"))?;
+        self.copy.commit(&position);
+        self.position = position;
+        self.waiting.retain(|waiting| Some(&waiting.gtid) != prepared.as_ref());
+        txn.prepared = prepared;
+        out.push(part(&mut txn, &self.position, true));
+        self.passed.add(&txn.gtid);
+        Ok(())
     }
 
     async fn sift(&mut self, changes: Vec<Change>) -> Result<Vec<Change>, FlowError> {
@@ -208,6 +264,7 @@ fn part(txn: &mut OpenTxn, position: &BinlogPosition, is_last: bool) -> Item {
         commit_us: txn.commit_us,
         position: position.clone(),
         changes: std::mem::take(&mut txn.pending),
+        prepared: txn.prepared.clone(),
     })
 }
 

@@ -13,6 +13,7 @@ pub mod live_limits;
 pub mod merge_stage;
 pub mod merger;
 pub mod passed;
+mod prepared_start;
 pub mod prerequisites;
 pub mod projector;
 pub mod receiver;

@@ -117,8 +117,8 @@ async fn hand_over(frame: Frame, items: &ByteSender<Arrived>, meter: &SinkMeter)
     let last = batch.len().saturating_sub(1);
     for (at, (item, weight)) in batch.into_iter().zip(weights).enumerate() {
         match &item {
-            Item::Txn(part) if part.is_last => meter.received(&part.gtid, part.commit_us),
-            Item::Ddl(ddl) => meter.received(&ddl.gtid, ddl.commit_us),
+            Item::Txn(part) if part.is_last => meter.received(&part.gtid, part.prepared.as_ref(), part.commit_us),
+            Item::Ddl(ddl) => meter.received(&ddl.gtid, None, ddl.commit_us),
             _ => {}
         }
         let credit = if at == last { bytes_wire } else { 0 };
@@ -138,6 +138,14 @@ fn follow(peer: &NodeId, message: SourceToSink, meter: &SinkMeter) -> Result<(),
                 reason: error.to_string(),
             })?;
             meter.heartbeat(executed, source_now_us);
+            Ok(())
+        }
+        SourceToSink::Prepared { json } => {
+            let waiting = serde_json::from_str(&json).map_err(|error| WireError::Malformed {
+                what: "prepared transactions",
+                reason: error.to_string(),
+            })?;
+            meter.prepared(waiting);
             Ok(())
         }
         SourceToSink::Failed {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::change::Item;
 use crate::core::job_spec::LinkSpec;
-use crate::core::job_state::ErrorReport;
+use crate::core::job_state::{ErrorReport, PreparedWait};
 use crate::flow::byte_channel::ByteReceiver;
 use crate::flow::error::FlowError;
 use crate::flow::inbox::{Inbox, Piece};
@@ -49,6 +49,8 @@ pub enum Outgoing {
         /// The source server's clock, microseconds since the epoch.
         source_now_us: u64,
     },
+    /// Behind a heartbeat, when it changed: prepared transactions that wait.
+    Prepared(Option<PreparedWait>),
     /// The last thing of a subscription: why it ends. The sender delivers what came before it.
     Failed(ErrorReport),
 }
@@ -60,6 +62,7 @@ impl Outgoing {
         match self {
             Self::Item(item) => item_bytes(item),
             Self::Heartbeat { executed, .. } => 64 + executed.len(),
+            Self::Prepared(_) => 512,
             Self::Failed(report) => 64 + report.text.len() + report.fix.len(),
         }
     }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::change::{BinlogPosition, CopyRow};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::ids::{Epoch, NodeId, Seq};
-use crate::core::job_state::{Phase, SinkStatus, TableProgress, Totals};
+use crate::core::job_state::{Phase, PreparedStatus, PreparedWait, SinkStatus, TableProgress, Totals};
 use crate::core::lag::LagClock;
 use crate::core::progress::Progress;
 use crate::core::recent_rate::RecentRate;
@@ -47,6 +47,9 @@ struct State {
     durable_seq: Seq,
     lag: LagClock,
     heard_at: Option<Duration>,
+    /// The source's clock at that moment.
+    source_now_us: u64,
+    prepared: Option<PreparedWait>,
     is_started: bool,
     rows: RecentRate,
     copied: RecentRate,
@@ -103,10 +106,12 @@ impl SinkMeter {
         totals.bytes_raw += bytes_raw;
     }
 
-    /// The last part of a transaction arrived.
-    pub fn received(&self, gtid: &Gtid, commit_us: u64) {
+    /// The last part of a transaction arrived, with the prepared one that it ends.
+    pub fn received(&self, gtid: &Gtid, prepared: Option<&Gtid>, commit_us: u64) {
         let mut state = self.lock();
-        state.received.add(gtid);
+        for gtid in [Some(gtid), prepared].into_iter().flatten() {
+            state.received.add(gtid);
+        }
         state.lag.received(commit_us);
     }
 
@@ -115,9 +120,15 @@ impl SinkMeter {
         let now = self.now();
         let state = &mut *self.lock();
         state.heard_at = Some(now);
+        state.source_now_us = source_now_us;
         state.status.reason = None;
         state.status.read = executed.to_string();
         state.lag.heartbeat(executed, source_now_us, &state.applied, now);
+    }
+
+    /// What the source holds prepared.
+    pub fn prepared(&self, waiting: Option<PreparedWait>) {
+        self.lock().prepared = waiting;
     }
 
     /// The source stream beats and nothing is wrong with it.
@@ -189,6 +200,7 @@ impl SinkMeter {
         state.received.clone_from(&state.applied);
         state.lag.forget_received();
         state.heard_at = None;
+        state.prepared = None;
     }
 
     /// What is committed, for the source.
@@ -212,6 +224,7 @@ impl SinkMeter {
         state.status.received = state.received.to_string();
         state.status.applied = state.applied.to_string();
         state.status.lag_ms = state.lag.lag_ms(now);
+        state.status.prepared = state.prepared_status(now);
         state.status.caught_up = state.status.phase == Phase::Streaming && state.lag.is_caught_up(now);
         state.status.clone()
     }
@@ -323,6 +336,19 @@ impl State {
         self.copied.per_s()
     }
 
+    /// The age grows by the local clock between two heartbeats.
+    fn prepared_status(&self, now: Duration) -> Option<PreparedStatus> {
+        let waiting = self.prepared.as_ref()?;
+        let since_heard = self.heard_at.map_or(Duration::ZERO, |at| now.saturating_sub(at));
+        let age = Duration::from_micros(self.source_now_us.saturating_sub(waiting.prepared_us)) + since_heard;
+        Some(PreparedStatus {
+            transactions: waiting.transactions,
+            xid: waiting.xid.clone(),
+            gtid: waiting.gtid.clone(),
+            age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
     fn set_phase(&mut self) {
         self.status.phase = match () {
             () if !self.is_started => Phase::Starting,
@@ -428,6 +454,27 @@ mod tests {
                 seq: 6
             }
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_prepared_is_shown_with_its_age_and_does_not_stop_the_job_from_being_caught_up() {
+        let meter = SinkMeter::default();
+        meter.acquired(Epoch(1), &Progress::default());
+        meter.started(&set(5), &[]);
+        meter.heartbeat(set(5), 9_000_000);
+        meter.prepared(Some(PreparedWait {
+            transactions: 2,
+            xid: "X'61',X'',1".into(),
+            gtid: "3e11fa47-71ca-11e1-9e33-c80aa9429562:6".into(),
+            prepared_us: 4_000_000,
+        }));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let status = meter.status();
+        assert_eq!((status.caught_up, status.lag_ms), (true, Some(0)));
+        let prepared = status.prepared.expect("one is prepared");
+        assert_eq!((prepared.transactions, prepared.age_ms), (2, 6000));
+        meter.prepared(None);
+        assert_eq!(meter.status().prepared, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,7 +34,7 @@ use crate::mysql;
 use crate::mysql::session::Session;
 use crate::mysql::source::chunk_reader::check_server;
 use crate::mysql::source::heartbeat::{self, Beat};
-use crate::mysql::source::reader::{Reader, ReaderEvent, ReaderOptions, Scope, Wanted, replica_uuid, server_id};
+use crate::mysql::source::reader::{PreparedRules, Reader, ReaderEvent, ReaderOptions, Scope, Wanted, replica_uuid, server_id};
 use crate::transport::rate_limit::RateLimit;
 use crate::transport::stream::Stream;
 use crate::wire::message::SourceToSink;
@@ -232,6 +232,8 @@ impl Feed {
             spec: self.spec.clone(),
             source_uuid: start.source_uuid,
             is_over: false,
+            copy_from: start.copy_from,
+            waiting_told: None,
         };
         let mut merging = pin!(stage.run());
         tokio::select! {
@@ -266,7 +268,10 @@ impl Feed {
         let reader = Reader::open(endpoint, options, scope).await?;
         let address = format!("{}:{}", endpoint.host, endpoint.port);
         check_server(&address, reader.server_uuid(), &start.source_uuid)?;
-        Ok(reader.passing_over(start.skips.clone()))
+        Ok(reader.passing_over(start.skips.clone()).preparing(PreparedRules {
+            is_seen_up_to: start.copy_from.clone(),
+            ..PreparedRules::default()
+        }))
     }
 }
 

@@ -39,8 +39,8 @@ impl ReaderSeries {
                     rows += changes.len() as u64;
                     bytes += changes.iter().map(change_bytes).sum::<u64>();
                 }
-                ReaderEvent::Commit { .. } | ReaderEvent::Ddl(_) => transactions += 1,
-                ReaderEvent::Begin { .. } | ReaderEvent::Position { .. } => {}
+                ReaderEvent::Commit { .. } | ReaderEvent::Resolved { .. } | ReaderEvent::Ddl(_) => transactions += 1,
+                ReaderEvent::Begin { .. } | ReaderEvent::Prepared { .. } | ReaderEvent::Position { .. } => {}
             }
         }
         self.transactions.increment(transactions);

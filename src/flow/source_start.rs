@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::core::change::{CopyPlan, CopyRow, Item};
+use crate::core::change::{BinlogPosition, CopyPlan, CopyRow, Item};
 use crate::core::gtid_set::GtidSet;
 use crate::core::job_spec::{JobSpec, StartPoint};
 use crate::core::progress::Progress;
 use crate::core::shape::{ShapeId, TableName, TableShape};
+use crate::flow::prepared_start;
 use crate::mysql::error::Error;
 use crate::mysql::session::Session;
+use crate::mysql::source::chunk_reader::binlog_end;
 use crate::mysql::source::definition_hold::DefinitionHold;
 use crate::mysql::source::heartbeat::parse_set;
 use crate::mysql::source::{inspect, start_position, tables};
 
-/// How long a server may take to catch up with what the target has, or prepared transactions to end (PROTOCOLS 1, 8).
+/// How long a server may take to catch up with what the target has (PROTOCOLS 8).
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What XA RECOVER answers without XA_RECOVER_ADMIN.
-const XA_RECOVER_REFUSED: u16 = 1401;
 /// Between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -39,6 +39,8 @@ pub struct Start {
     pub skips: GtidSet,
     /// `Shape`s, then `Start` for a job without progress, `Reset`s for copies that cannot go on.
     pub items: Vec<Item>,
+    /// The copy begins when the stream is here: `P0` of PROTOCOLS 1 step 1. None: nothing was prepared at the start, or it is past.
+    pub copy_from: Option<BinlogPosition>,
 }
 
 /// Finds where to begin: at the target's progress, or for a job without progress at the present.
@@ -56,6 +58,12 @@ pub async fn prepare(session: &mut Session, spec: &JobSpec, progress: Progress) 
         .filter_map(|row| keyless(&progress.shapes, row))
         .map(|shape| Item::Reset { shape });
     items.extend(resets);
+    // What was prepared at the start had ended before the target heard of the job: a mark of now is as good as the first one.
+    let copy_from = if is_untouched(&progress.copy) && prepared_start::is_used(session).await? {
+        Some(binlog_end(session).await?)
+    } else {
+        None
+    };
     Ok(Start {
         source_uuid: session.server_uuid().to_owned(),
         shapes: progress.shapes,
@@ -63,7 +71,14 @@ pub async fn prepare(session: &mut Session, spec: &JobSpec, progress: Progress) 
         passed: progress.executed,
         skips: progress.skips,
         items,
+        copy_from,
     })
+}
+
+/// A copy of which no chunk is on the target.
+fn is_untouched(copy: &[CopyRow]) -> bool {
+    let is_untouched = |row: &CopyRow| !row.is_done && row.cursor.is_none() && row.rows == 0;
+    !copy.is_empty() && copy.iter().all(is_untouched)
 }
 
 /// The table of a copy row, when it has no key: its copy is not resumable.
@@ -75,19 +90,23 @@ fn keyless(shapes: &[TableShape], row: &CopyRow) -> Option<ShapeId> {
 }
 
 async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
+    let is_copied = matches!(spec.source.start, StartPoint::Snapshot | StartPoint::SnapshotOnly);
     let (executed, shapes) = match &spec.source.start {
-        StartPoint::Snapshot | StartPoint::SnapshotOnly | StartPoint::Now => definitions_now(session, spec).await?,
-        StartPoint::Gtid(set) => (given(session, set.clone()).await?, tables::resolved(session, spec).await?),
+        StartPoint::Snapshot | StartPoint::SnapshotOnly | StartPoint::Now => definitions_now(session, spec, is_copied).await?,
+        StartPoint::Gtid(set) => {
+            prepared_start::await_none(session).await?;
+            (given(session, set.clone()).await?, tables::resolved(session, spec).await?)
+        }
         StartPoint::File(position) => {
+            prepared_start::await_none(session).await?;
             let set = start_position::executed_before(session, position).await?;
             (given(session, set).await?, tables::resolved(session, spec).await?)
         }
     };
-    let is_copied = matches!(spec.source.start, StartPoint::Snapshot | StartPoint::SnapshotOnly);
-    let copy = if is_copied {
-        copy_rows(session, &shapes).await?
+    let (copy, copy_from) = if is_copied {
+        (copy_rows(session, &shapes).await?, prepared_start::settle(session).await?)
     } else {
-        Vec::new()
+        (Vec::new(), None)
     };
     let source_uuid = session.server_uuid().to_owned();
     let mut items = shape_items(&shapes);
@@ -103,17 +122,34 @@ async fn begin(session: &mut Session, spec: &JobSpec) -> Result<Start, Error> {
         passed: executed,
         skips: GtidSet::default(),
         items,
+        copy_from,
     })
 }
 
-/// `G0` and the definitions at `G0`: a change before it is in them, one after it is in the stream.
-async fn definitions_now(session: &mut Session, spec: &JobSpec) -> Result<(GtidSet, Vec<TableShape>), Error> {
+/// `G0` and the definitions at `G0`: a change before it is in them, one after it is in the stream. Without a copy, at a moment
+/// when no transaction is prepared.
+async fn definitions_now(session: &mut Session, spec: &JobSpec, is_copied: bool) -> Result<(GtidSet, Vec<TableShape>), Error> {
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let held = tables::names(session, spec).await?;
-        let (executed, hold) = executed_without_prepared(session, spec, &held).await?;
+        let hold = DefinitionHold::take(&spec.source.endpoint, &held).await?;
+        let executed = executed(session).await?;
         let shapes = tables::resolved(session, spec).await;
+        let open = if is_copied {
+            Vec::new()
+        } else {
+            prepared_start::open(session).await?
+        };
         hold.release().await;
         let shapes = shapes?;
+        match open.is_empty() {
+            true => {}
+            false if Instant::now() < deadline => {
+                sleep(LOOK_EVERY).await;
+                continue;
+            }
+            false => return Err(prepared_start::refused(session, &open)),
+        }
         // A table that was made meanwhile was not held.
         if shapes.iter().all(|shape| held.contains(&shape.name)) {
             return Ok((executed, shapes));
@@ -169,54 +205,6 @@ fn shape_items(shapes: &[TableShape]) -> Vec<Item> {
 #[must_use]
 pub fn shape_id(at: usize) -> ShapeId {
     ShapeId(u32::try_from(at).expect("a job has fewer than 2^32 tables"))
-}
-
-/// `G0`. A prepared transaction is in the executed set while its rows are nowhere (PROTOCOLS 4): waits until there was a moment
-/// without one. One that is prepared later is in the stream, where this version refuses it.
-async fn executed_without_prepared(
-    session: &mut Session,
-    spec: &JobSpec,
-    tables: &[TableName],
-) -> Result<(GtidSet, DefinitionHold), Error> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let hold = DefinitionHold::take(&spec.source.endpoint, tables).await?;
-        let executed = executed(session).await?;
-        let prepared = session
-            .rows::<(i64, i64, i64, Vec<u8>)>("XA RECOVER")
-            .await
-            .map_err(|error| explain_recover(session.address(), error))?;
-        if prepared.is_empty() {
-            return Ok((executed, hold));
-        }
-        hold.release().await;
-        if Instant::now() >= deadline {
-            let names: Vec<_> = prepared
-                .iter()
-                .map(|(.., xid)| format!("`{}`", String::from_utf8_lossy(xid)))
-                .collect();
-            return Err(Error::Unsuitable {
-                object: session.address().to_owned(),
-                found: format!("prepared XA transactions {}", names.join(", ")),
-                expected: "none: their rows are in no snapshot".into(),
-                fix: "end them with XA COMMIT or XA ROLLBACK".into(),
-            });
-        }
-        sleep(LOOK_EVERY).await;
-    }
-}
-
-/// The server hides the missing privilege behind a text about damaged data.
-fn explain_recover(address: &str, error: Error) -> Error {
-    if error.server_code() != Some(XA_RECOVER_REFUSED) {
-        return error;
-    }
-    Error::Unsuitable {
-        object: address.to_owned(),
-        found: "an account that may not list prepared XA transactions".into(),
-        expected: "XA_RECOVER_ADMIN: a copy cannot begin while one is open".into(),
-        fix: "GRANT XA_RECOVER_ADMIN ON *.* to the account of the source".into(),
-    }
 }
 
 async fn executed(session: &mut Session) -> Result<GtidSet, Error> {

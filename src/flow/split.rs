@@ -69,6 +69,7 @@ mod tests {
             sequence_number: 1,
             commit_us: 0,
             position: BinlogPosition::default(),
+            prepared: None,
             changes: (0..rows)
                 .map(|_| Change::Insert {
                     shape: ShapeId(0),

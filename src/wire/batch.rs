@@ -8,20 +8,24 @@
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 
-use crate::core::change::{BinlogPosition, Change, Chunk, CopyPlan, Item, Key, Row, TxnPart};
+use crate::core::change::{Change, Chunk, CopyPlan, Item, Key, Row, TxnPart};
 use crate::core::ddl::Ddl;
-use crate::core::gtid_set::{Gtid, GtidSet, SourceId};
+use crate::core::gtid_set::GtidSet;
 use crate::core::shape::ShapeId;
 use crate::wire::codec;
 use crate::wire::compress::{Compression, Compressor, unpack};
 use crate::wire::error::WireError;
 use crate::wire::frame::DATA_BYTES_MAX;
+use crate::wire::txn_head::{GtidHead, TxnHead};
 
 /// Most bytes of an item's wire form beside its texts, keys and rows: all varints at their longest.
 const ITEM_BYTES: usize = 128;
 
 /// The same of one change or one row of a chunk.
 const ROW_BYTES: usize = 16;
+
+/// The same of the id of a prepared transaction.
+const GTID_BYTES: usize = 40;
 
 /// The same of one table to be copied.
 const PLAN_BYTES: usize = 16;
@@ -47,6 +51,8 @@ enum Head {
         json: String,
         statement: Vec<u8>,
     },
+    /// A transaction that ends a prepared one.
+    XaEnd(TxnHead, GtidHead),
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -55,24 +61,9 @@ struct PlanHead {
     rows_estimate: Option<u64>,
 }
 
-#[derive(Debug, Encode, Decode)]
-struct TxnHead {
-    uuid: [u8; 16],
-    tag: String,
-    number: u64,
-    is_first: bool,
-    is_last: bool,
-    last_committed: i64,
-    sequence_number: i64,
-    commit_us: u64,
-    file: String,
-    offset: u64,
-    changes: Vec<ChangeHead>,
-}
-
 /// A change: its table and the lengths of its rows.
 #[derive(Debug, Encode, Decode)]
-enum ChangeHead {
+pub(super) enum ChangeHead {
     Insert { shape: u32, after: u32 },
     Update { shape: u32, before: u32, after: u32 },
     Delete { shape: u32, before: u32 },
@@ -117,7 +108,11 @@ pub fn item_bytes(item: &Item) -> usize {
             // Definition text dominates; names and types of columns are counted generously.
             Item::Shape { shape, .. } => shape_bytes(shape),
             Item::Txn(part) => {
-                part.gtid.source.tag.len() + part.position.file.len() + part.changes.iter().map(change_bytes).sum::<usize>()
+                let prepared = part.prepared.as_ref().map_or(0, |gtid| gtid.source.tag.len() + GTID_BYTES);
+                part.gtid.source.tag.len()
+                    + prepared
+                    + part.position.file.len()
+                    + part.changes.iter().map(change_bytes).sum::<usize>()
             }
             Item::Chunk(chunk) => {
                 let keys = [&chunk.low, &chunk.high].into_iter().flatten().flat_map(|key| &key.0);
@@ -209,19 +204,13 @@ fn head_of(item: &Item) -> Head {
             id: id.0,
             json: serde_json::to_string(shape).expect("a shape has only text and number keys"),
         },
-        Item::Txn(part) => Head::Txn(TxnHead {
-            uuid: part.gtid.source.uuid,
-            tag: part.gtid.source.tag.clone(),
-            number: part.gtid.number,
-            is_first: part.is_first,
-            is_last: part.is_last,
-            last_committed: part.last_committed,
-            sequence_number: part.sequence_number,
-            commit_us: part.commit_us,
-            file: part.position.file.clone(),
-            offset: part.position.offset,
-            changes: part.changes.iter().map(change_head_of).collect(),
-        }),
+        Item::Txn(part) => {
+            let head = TxnHead::of(part, part.changes.iter().map(change_head_of).collect());
+            match &part.prepared {
+                None => Head::Txn(head),
+                Some(prepared) => Head::XaEnd(head, GtidHead::of(prepared)),
+            }
+        }
         Item::Chunk(chunk) => Head::Chunk(ChunkHead {
             shape: chunk.shape.0,
             low: chunk.low.as_ref().map(|key| key.0.clone()),
@@ -319,7 +308,8 @@ fn item_of(head: Head, body: &mut Body) -> Result<Item, WireError> {
             id: ShapeId(id),
             shape: serde_json::from_str(&json).map_err(|error| malformed("a shape", &error))?,
         },
-        Head::Txn(head) => Item::Txn(txn_of(head, body)?),
+        Head::Txn(head) => Item::Txn(txn_of(head, None, body)?),
+        Head::XaEnd(head, prepared) => Item::Txn(txn_of(head, Some(prepared), body)?),
         Head::Chunk(head) => Item::Chunk(Chunk {
             shape: ShapeId(head.shape),
             low: head.low.map(Key),
@@ -346,30 +336,10 @@ fn plan_of(head: PlanHead) -> CopyPlan {
     }
 }
 
-fn txn_of(head: TxnHead, body: &mut Body) -> Result<TxnPart, WireError> {
-    Ok(TxnPart {
-        gtid: Gtid {
-            source: SourceId {
-                uuid: head.uuid,
-                tag: head.tag,
-            },
-            number: head.number,
-        },
-        is_first: head.is_first,
-        is_last: head.is_last,
-        last_committed: head.last_committed,
-        sequence_number: head.sequence_number,
-        commit_us: head.commit_us,
-        position: BinlogPosition {
-            file: head.file,
-            offset: head.offset,
-        },
-        changes: head
-            .changes
-            .into_iter()
-            .map(|change| change_of(change, body))
-            .collect::<Result<_, _>>()?,
-    })
+fn txn_of(mut head: TxnHead, prepared: Option<GtidHead>, body: &mut Body) -> Result<TxnPart, WireError> {
+    let changes = std::mem::take(&mut head.changes).into_iter();
+    let changes = changes.map(|change| change_of(change, body)).collect::<Result<_, _>>()?;
+    Ok(head.into_part(changes, prepared.map(GtidHead::into_gtid)))
 }
 
 fn change_of(head: ChangeHead, body: &mut Body) -> Result<Change, WireError> {
@@ -403,8 +373,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::core::change::BinlogPosition;
     use crate::core::ddl::{DdlSession, DdlStep, Replacement};
     use crate::core::ddl_policy::DdlKind;
+    use crate::core::gtid_set::{Gtid, SourceId};
     use crate::core::shape::{Column, ColumnKind, RowKey, TableName, TableShape};
 
     fn row() -> impl Strategy<Value = Row> {
@@ -432,13 +404,16 @@ mod tests {
     }
 
     fn txn() -> impl Strategy<Value = Item> {
-        let gtid = (any::<[u8; 16]>(), "[a-z]{0,8}", 1..u64::MAX).prop_map(|(uuid, tag, number)| Gtid {
-            source: SourceId { uuid, tag },
-            number,
-        });
+        let gtid = || {
+            (any::<[u8; 16]>(), "[a-z]{0,8}", 1..u64::MAX).prop_map(|(uuid, tag, number)| Gtid {
+                source: SourceId { uuid, tag },
+                number,
+            })
+        };
+        let gtids = (gtid(), proptest::option::of(gtid()));
         let numbers = (any::<i64>(), any::<i64>(), any::<u64>());
-        (gtid, any::<bool>(), any::<bool>(), numbers, position(), vec(change(), 0..6)).prop_map(
-            |(gtid, is_first, is_last, (last_committed, sequence_number, commit_us), position, changes)| {
+        (gtids, any::<bool>(), any::<bool>(), numbers, position(), vec(change(), 0..6)).prop_map(
+            |((gtid, prepared), is_first, is_last, (last_committed, sequence_number, commit_us), position, changes)| {
                 let (last, own) = (last_committed, sequence_number);
                 Item::Txn(TxnPart {
                     gtid,
@@ -449,6 +424,7 @@ mod tests {
                     commit_us,
                     position,
                     changes,
+                    prepared,
                 })
             },
         )
@@ -560,6 +536,7 @@ mod tests {
                 file: "b.1".into(),
                 offset: 4,
             },
+            prepared: None,
             changes: vec![Change::Insert {
                 shape: ShapeId(3),
                 after: Row(Bytes::from_static(b"row")),

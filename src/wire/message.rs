@@ -178,6 +178,11 @@ pub enum SourceToSink {
         /// What that means for the task.
         disposition: Disposition,
     },
+    /// Prepared transactions wait, or wait no longer; sent when it changed.
+    Prepared {
+        /// `core::job_state::PreparedWait` or null, as JSON.
+        json: String,
+    },
 }
 
 /// A question to another peer.

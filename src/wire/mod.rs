@@ -6,3 +6,4 @@ pub mod compress;
 pub mod error;
 pub mod frame;
 pub mod message;
+mod txn_head;

@@ -147,6 +147,7 @@ pub fn part(number: u64, changes: Vec<Change>) -> TxnPart {
         is_last: true,
         last_committed: 0,
         sequence_number: 0,
+        prepared: None,
         commit_us: number,
         position: BinlogPosition {
             file: "binlog.000001".into(),

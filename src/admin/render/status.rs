@@ -7,7 +7,7 @@ use crate::admin::render::{UNKNOWN, bytes, count, duration_ms, or_unknown, place
 use crate::admin::views::{
     ConcurrentView, CopyView, Desired, FailureView, JobPhase, PositionView, RetryView, StatusView, TotalsView,
 };
-use crate::core::job_state::TableProgress;
+use crate::core::job_state::{PreparedStatus, TableProgress};
 
 /// Tables of the copy, errors and events shown; the rest is in the JSON.
 const LIST_MAX: usize = 10;
@@ -47,6 +47,9 @@ pub fn status(view: &StatusView, width: u16) -> String {
     }
     put(line, "sink", &sink);
     put(line, "lag", &lag(view));
+    if let Some(prepared) = &view.prepared {
+        put_wrapped(line, "prepared", &waiting(prepared), width);
+    }
     position(line, &view.position, width);
     copy(line, &view.copy, width);
     totals(line, &view.totals);
@@ -162,6 +165,22 @@ fn owner(peer: Option<&str>, endpoint: Option<&str>, state: Option<&str>) -> Str
 fn lag(view: &StatusView) -> String {
     let lag = view.lag_ms.map_or_else(|| "unknown".to_owned(), duration_ms);
     if view.caught_up { format!("{lag}, caught up") } else { lag }
+}
+
+/// What the target cannot have before the source ends it.
+fn waiting(prepared: &PreparedStatus) -> String {
+    let (age, noun) = (
+        duration_ms(prepared.age_ms),
+        if prepared.transactions == 1 {
+            "transaction waits"
+        } else {
+            "transactions wait"
+        },
+    );
+    format!(
+        "{} XA {noun} for XA COMMIT or XA ROLLBACK, the oldest for {age}: {} ({})",
+        prepared.transactions, prepared.xid, prepared.gtid
+    )
 }
 
 fn position(line: &mut String, view: &PositionView, width: u16) {

@@ -8,7 +8,7 @@ use crate::admin::views::failure::{FailureView, RetryView};
 use crate::admin::views::history::ConcurrentView;
 use crate::admin::views::jobs::{Desired, JobPhase};
 use crate::admin::views::plan::{ExplanationView, PlacementSummaryView};
-use crate::core::job_state::{ErrorReport, SinkStatus, TableProgress, Totals};
+use crate::core::job_state::{ErrorReport, PreparedStatus, SinkStatus, TableProgress, Totals};
 
 /// Answer of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct StatusView {
     pub lag_ms: Option<u64>,
     /// All that the source had at the last heartbeat is committed on the target.
     pub caught_up: bool,
+    /// XA transactions of the source that are prepared and wait for their end; absent while there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<PreparedStatus>,
     /// The copy.
     pub copy: CopyView,
     /// Counters.
@@ -80,6 +83,7 @@ impl StatusView {
             position: PositionView::default(),
             lag_ms: None,
             caught_up: false,
+            prepared: None,
             copy: CopyView::default(),
             totals: TotalsView::default(),
             retries: Vec::new(),
@@ -107,6 +111,7 @@ impl StatusView {
         };
         self.lag_ms = sink.lag_ms;
         self.caught_up = sink.caught_up;
+        self.prepared.clone_from(&sink.prepared);
         self.copy = CopyView::of(&sink.tables, sink.copy_rows_per_s);
         self.totals.absorb(&sink.totals);
     }

@@ -3,6 +3,8 @@
 //! Fed by the reader with one event after the other; gives at most one `ReaderEvent` for each. Synchronous: no IO. A GTID
 //! event while a transaction is open means that events were lost: nothing is committed then, the stream is read again.
 
+use std::collections::VecDeque;
+
 use mysql_common::binlog::events::{BinlogEventHeader, Event};
 
 use crate::core::change::BinlogPosition;
@@ -11,11 +13,13 @@ use crate::core::ddl_scope::Touch;
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::mysql::error::Error;
 use crate::mysql::source::event::{self, Damaged, FLAG_IGNORABLE, Query, Verb, kind};
+use crate::mysql::source::prepared::Prepared;
 use crate::mysql::source::query_session;
 use crate::mysql::source::reader_event::ReaderEvent;
 use crate::mysql::source::rows_event::{self, RowsError, TABLE_ID_NONE};
 use crate::mysql::source::scope::{Meaning, Scope};
 use crate::mysql::source::table_map::{MapError, TableMaps, table_id};
+use crate::mysql::source::xa::OpenXa;
 
 /// Largest compressed transaction once inflated. The driver inflates it as a whole, so this bounds memory from the second
 /// such transaction on, not the first; 64 MiB is a guess at four times the link's frame limit.
@@ -29,6 +33,8 @@ pub(super) struct Open {
     /// BEGIN was seen: statements do not close it.
     pub(super) is_in_body: bool,
     has_changes: bool,
+    /// XA START was seen instead.
+    pub(super) xa: Option<OpenXa>,
 }
 
 /// The state between events.
@@ -39,6 +45,9 @@ pub(super) struct Assembler {
     maps: TableMaps,
     file: String,
     pub(super) open: Option<Open>,
+    pub(super) prepared: Prepared,
+    /// What is to be given before the next event is taken.
+    pub(super) ready: VecDeque<ReaderEvent>,
     /// Bytes of inner events that are still to come of a compressed transaction.
     payload_left: u64,
     /// End of the event that holds them; they have no position themselves.
@@ -58,6 +67,8 @@ impl Assembler {
             maps,
             file,
             open: None,
+            prepared: Prepared::default(),
+            ready: VecDeque::new(),
             payload_left: 0,
             payload_end: 0,
             skips: GtidSet::default(),
@@ -98,6 +109,7 @@ impl Assembler {
             kind::ROTATE => self.rotate(body, header.log_pos() != 0),
             kind::HEARTBEAT => Ok(self.heartbeat(body, end)),
             kind::TRANSACTION_PAYLOAD => self.payload(body, end),
+            kind::XA_PREPARE => self.xa_prepare(body, end),
             other => self.other(other, header.flags_raw()),
         }
     }
@@ -113,6 +125,7 @@ impl Assembler {
             commit_us: head.commit_us,
             is_in_body: false,
             has_changes: false,
+            xa: None,
         });
         Ok(Some(ReaderEvent::Begin {
             gtid: head.gtid,
@@ -123,8 +136,9 @@ impl Assembler {
     }
 
     fn table_map(&mut self, body: &[u8]) -> Step {
-        let gtid = self.open.as_ref().map(|open| &open.gtid);
-        match self.maps.learn(&self.scope, gtid, body) {
+        let open = self.open.as_ref();
+        let of = open.map(|open| (&open.gtid, open.xa.is_some()));
+        match self.maps.learn(&self.scope, of, body) {
             Ok(()) => Ok(None),
             Err(MapError::Damaged(error)) => Err(self.damaged(error)),
             Err(MapError::Misfit { object, found, expected }) => Err(self.refused(
@@ -161,7 +175,11 @@ impl Assembler {
             return Err(self.broken("rows outside of a transaction"));
         };
         open.has_changes |= !changes.is_empty();
-        Ok((!changes.is_empty()).then_some(ReaderEvent::Changes(changes)))
+        if changes.is_empty() {
+            Ok(None)
+        } else {
+            self.xa_changes(changes)
+        }
     }
 
     pub(super) fn commit(&mut self, end: u64) -> Step {
@@ -193,11 +211,7 @@ impl Assembler {
                 "a transaction of transactional tables only",
                 "convert the tables this transaction wrote to InnoDB, then copy the replicated tables again",
             )),
-            Verb::Xa => Err(self.refused(
-                format!("an XA transaction, `{}`", query.excerpt()),
-                "no XA",
-                "this version cannot replicate XA: end the use of XA on this server, then copy the tables again",
-            )),
+            Verb::Xa => self.xa_statement(&query, end),
             Verb::Other => self.statement(&query, seconds, end),
         }
     }
@@ -332,11 +346,6 @@ impl Assembler {
                 "gtid_mode = ON",
                 "set gtid_mode = ON on the source, then copy the tables again",
             )),
-            kind::XA_PREPARE => Err(self.refused(
-                "a prepared XA transaction",
-                "no XA",
-                "this version cannot replicate XA: end the use of XA on this server, then copy the tables again",
-            )),
             kind::INCIDENT => Err(self.refused(
                 "an incident: the source says that its binlog lacks events",
                 "a complete binlog",
@@ -355,7 +364,7 @@ impl Assembler {
         self.open.is_none()
     }
 
-    fn position(&self, offset: u64) -> BinlogPosition {
+    pub(super) fn position(&self, offset: u64) -> BinlogPosition {
         BinlogPosition {
             file: self.file.clone(),
             offset,
@@ -370,7 +379,7 @@ impl Assembler {
         self.broken(error.to_string())
     }
 
-    fn broken(&self, reason: impl Into<String>) -> Error {
+    pub(super) fn broken(&self, reason: impl Into<String>) -> Error {
         Error::BrokenStream {
             address: self.address.clone(),
             gtid: self.transaction(),
@@ -378,7 +387,7 @@ impl Assembler {
         }
     }
 
-    fn refused(&self, found: impl Into<String>, expected: impl Into<String>, fix: &str) -> Error {
+    pub(super) fn refused(&self, found: impl Into<String>, expected: impl Into<String>, fix: &str) -> Error {
         Error::NotReplicable {
             gtid: self.transaction(),
             found: found.into(),
@@ -488,7 +497,8 @@ mod tests {
         for (statement, word) in [
             ("ALTER TABLE s.t DISCARD TABLESPACE", "definition"),
             ("UPDATE s.t SET c0 = 1", "statement format"),
-            ("XA START X'01',X'',1", "XA"),
+            ("XA COMMIT X'01',X'',1", "before the start of the job"),
+            ("XA FORGET X'01',X'',1", "XA"),
             ("FROBNICATE", "not understood"),
         ] {
             let error = refusal(&[gtid(7), query("", statement)]);
@@ -499,7 +509,7 @@ mod tests {
             );
             assert_eq!(error.disposition(), Disposition::Fatal);
         }
-        for event_kind in [kind::XA_PREPARE, kind::EXECUTE_LOAD_QUERY, kind::INCIDENT, 77] {
+        for event_kind in [kind::EXECUTE_LOAD_QUERY, kind::INCIDENT, 77] {
             assert_eq!(
                 refusal(&[gtid(1), event(event_kind, 0, 0, &[])]).disposition(),
                 Disposition::Fatal,
@@ -519,6 +529,71 @@ mod tests {
         assert_eq!((ddl.position.offset, ddl.session.default_schema.as_str()), (200, "s"));
         assert_eq!(ddl.statement, b"ALTER TABLE t ADD c INT");
         assert!(matches!(&ddl.steps[..], [DdlStep::Execute { table }] if table.table == "t"));
+    }
+
+    fn xa_prepare(is_one_phase: bool, name: &[u8]) -> Event {
+        let length = u8::try_from(name.len()).unwrap();
+        let head = [u8::from(is_one_phase), 1, 0, 0, 0, length, 0, 0, 0, 0, 0, 0, 0];
+        event(kind::XA_PREPARE, 0, 250, &[&head, name].concat())
+    }
+
+    /// The last event that comes of these; every one of them is taken.
+    fn last_of(assembler: &mut Assembler, events: &[Event]) -> Option<ReaderEvent> {
+        events.iter().map(|event| assembler.take(event).unwrap()).last().unwrap()
+    }
+
+    fn prepare(assembler: &mut Assembler, number: u64, digits: &str, name: &[u8]) -> Option<ReaderEvent> {
+        let start = query("", &format!("XA START X'{digits}',X'',1"));
+        let end = query("", &format!("XA END X'{digits}',X'',1"));
+        last_of(assembler, &[gtid(number), start, end, xa_prepare(false, name)])
+    }
+
+    #[test]
+    fn prepared_transactions_wait_for_their_own_end_in_any_order() {
+        let mut assembler = assembler();
+        for (number, digits, name) in [(1, "61", b"a"), (2, "62", b"b")] {
+            let prepared = prepare(&mut assembler, number, digits, name);
+            assert!(
+                matches!(&prepared, Some(ReaderEvent::Prepared { position, xid }) if position.offset == 250 && xid.to_string().contains(digits)),
+                "{prepared:?}"
+            );
+            assert!(assembler.is_between());
+        }
+        for (number, end, prepared_by) in [(3, "XA ROLLBACK X'61',X'',1", 1), (4, "XA COMMIT X'62',X'',1", 2)] {
+            let resolved = last_of(&mut assembler, &[gtid(number), query("", end)]);
+            assert!(
+                matches!(&resolved, Some(ReaderEvent::Resolved { prepared, .. }) if prepared.number == prepared_by),
+                "{resolved:?}"
+            );
+        }
+        // Its name is free again.
+        assert!(matches!(
+            prepare(&mut assembler, 5, "61", b"a"),
+            Some(ReaderEvent::Prepared { .. })
+        ));
+    }
+
+    #[test]
+    fn one_phase_is_an_ordinary_transaction_and_a_rollback_of_an_unknown_one_nothing() {
+        let mut assembler = assembler();
+        let start = query("", "XA START X'61',X'',1");
+        let committed = last_of(&mut assembler, &[gtid(1), start, xa_prepare(true, b"a")]);
+        assert!(matches!(committed, Some(ReaderEvent::Commit { .. })), "{committed:?}");
+        let passed = last_of(&mut assembler, &[gtid(2), query("", "XA ROLLBACK X'61',X'',1")]);
+        assert!(matches!(passed, Some(ReaderEvent::Commit { .. })), "{passed:?}");
+    }
+
+    #[test]
+    fn the_commit_of_an_unknown_one_passes_up_to_the_mark_of_the_start_only() {
+        let mut assembler = assembler();
+        assembler.prepared.rules.is_seen_up_to = Some(assembler.position(200));
+        let unknown = query("", "XA COMMIT X'61',X'',1");
+        let passed = last_of(&mut assembler, &[gtid(1), unknown.clone()]);
+        assert!(matches!(passed, Some(ReaderEvent::Commit { .. })), "{passed:?}");
+        assembler.prepared.rules.is_seen_up_to = Some(assembler.position(199));
+        assembler.take(&gtid(2)).unwrap();
+        let error = assembler.take(&unknown).unwrap_err();
+        assert!(error.to_string().contains("XA COMMIT X'61',X'',1"), "{error}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub use crate::core::table_wanted::Wanted;
 use crate::mysql::error::Error;
 use crate::mysql::session::{Session, classify};
 use crate::mysql::source::assembler::Assembler;
+pub use crate::mysql::source::prepared::PreparedRules;
 pub use crate::mysql::source::reader_event::ReaderEvent;
 pub use crate::mysql::source::scope::Scope;
 
@@ -102,9 +103,19 @@ impl Reader {
         self
     }
 
+    /// The same with other rules about prepared transactions.
+    #[must_use]
+    pub fn preparing(mut self, rules: PreparedRules) -> Self {
+        self.assembler.prepared.rules = rules;
+        self
+    }
+
     /// The next piece of the stream. Cancel-safe: a dropped call loses nothing.
     pub async fn next(&mut self) -> Result<ReaderEvent, Error> {
         loop {
+            if let Some(event) = self.assembler.ready.pop_front() {
+                return Ok(event);
+            }
             let step = match self.receive().await {
                 Ok(event) => self.assembler.take(&event),
                 Err(error) => Err(error),

@@ -5,6 +5,7 @@
 use crate::core::change::{BinlogPosition, Change};
 use crate::core::ddl::Ddl;
 use crate::core::gtid_set::Gtid;
+use crate::mysql::source::xid::Xid;
 
 /// What the source's binlog says, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,20 @@ pub enum ReaderEvent {
     Commit {
         /// Its end.
         position: BinlogPosition,
+    },
+    /// The open transaction ends as a prepared one: its changes come when it is committed. Chunks may open and close behind it.
+    Prepared {
+        /// Its end.
+        position: BinlogPosition,
+        /// Its name.
+        xid: Xid,
+    },
+    /// As `Commit`, of a transaction that commits what was prepared (then with its changes) or rolls it back.
+    Resolved {
+        /// Its end.
+        position: BinlogPosition,
+        /// The transaction that was `Prepared`.
+        prepared: Gtid,
     },
     /// The open transaction is this change of definitions; there is no `Commit`. What follows cannot be read with the shapes of before.
     Ddl(Box<Ddl>),

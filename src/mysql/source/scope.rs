@@ -161,6 +161,12 @@ impl Scope {
         self.schemas.values().flat_map(HashMap::values)
     }
 
+    /// The table was looked up after this transaction, which is of no concern to it.
+    pub(super) fn is_covered(&self, shape: ShapeId, gtid: &Gtid) -> bool {
+        let table = self.tables().find(|table| table.id == shape);
+        table.is_some_and(|table| table.since.contains(gtid))
+    }
+
     fn standing(&self, name: &TableName, gtid: &Gtid) -> Standing {
         match self.find(name.schema.as_bytes(), name.table.as_bytes()) {
             Some(table) if table.since.contains(gtid) => Standing::Covered,

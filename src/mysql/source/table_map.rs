@@ -54,8 +54,8 @@ impl TableMaps {
         self.known.clear();
     }
 
-    /// Takes the body of a TABLE_MAP event of a transaction.
-    pub fn learn(&mut self, scope: &Scope, gtid: Option<&Gtid>, body: &[u8]) -> Result<(), MapError> {
+    /// Takes the body of a TABLE_MAP event of a transaction, given with its id and whether it may be prepared.
+    pub fn learn(&mut self, scope: &Scope, of: Option<(&Gtid, bool)>, body: &[u8]) -> Result<(), MapError> {
         let id = table_id(body)?;
         if self.known.get(&id).is_some_and(|known| *known.body == *body) {
             return Ok(());
@@ -63,9 +63,12 @@ impl TableMaps {
         let map = TableMap::read(body)?;
         let table = scope.find(map.schema, map.table).cloned();
         // Looked up later than this: its definition is another, its rows come with the copy. The next map is looked at anew.
-        let is_covered = |table: &ScopeTable| gtid.is_some_and(|gtid| table.since.contains(gtid));
-        if table.as_deref().is_some_and(is_covered) {
-            let (body, table) = (Box::default(), None);
+        let is_covered = |table: &Arc<ScopeTable>| of.is_some_and(|(gtid, _)| table.since.contains(gtid));
+        if table.as_ref().is_some_and(is_covered) {
+            // A prepared transaction counts where it ends. Nobody changes its table before: what does not fit has ended by then.
+            let may_end_later = of.is_some_and(|(_, may_wait)| may_wait);
+            let table = table.filter(|table| may_end_later && check(&table.shape, &map).is_ok());
+            let body = Box::default();
             self.known.insert(id, Known { body, table });
             return Ok(());
         }
