@@ -359,6 +359,8 @@ fn start_stage(
         spec: job_spec(),
         source_uuid: reader.server_uuid().to_owned(),
         is_over: false,
+        copy_from: None,
+        waiting_told: None,
         merger,
         projector: Projector::new(source.clone(), &[]).expect("no filters"),
         tasks,

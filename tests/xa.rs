@@ -388,7 +388,7 @@ async fn write_xa(bed: &JobBed, writer: u32, stop: &AtomicBool) {
         for change in changes {
             is_prepared &= first.query_drop(change).await.is_ok();
         }
-        let end = if is_prepared && number % 5 != 0 {
+        let end = if is_prepared && !number.is_multiple_of(5) {
             "COMMIT"
         } else {
             "ROLLBACK"

@@ -2,8 +2,8 @@
 //!
 //! Fed by the reader with the text of Query events. Conservative: what it cannot read and what names a replicated table or
 //! schema is refused; only statements that surely concern something else are passed over. No SQL parser: a tokenizer that
-//! knows quotes, comments, versioned comments and which words decide. A statement-format change elsewhere is passed over
-//! although a trigger of it could write into a replicated table: `check` asks for `binlog_format = ROW`.
+//! knows quotes, comments, versioned comments and which words decide. A change of rows in statement format is judged by the
+//! schemas that the server says it wrote to: views, triggers and functions hide the table from the text.
 
 use std::collections::{HashMap, HashSet};
 
@@ -40,6 +40,16 @@ impl ReplicatedNames {
                 .insert(name.table.to_lowercase());
         }
         Self { schemas }
+    }
+
+    /// What a change of rows in statement format can do to the tables, when it wrote to these schemas; None: nobody knows.
+    #[must_use]
+    pub fn touched_by_rows(&self, updated_schemas: Option<&[String]>) -> Touch {
+        let is_replicated = |schema: &String| self.schemas.contains_key(&schema.to_lowercase());
+        match updated_schemas {
+            Some(schemas) if !schemas.iter().any(is_replicated) => Touch::No,
+            Some(_) | None => Touch::Rows,
+        }
     }
 
     /// What the statement, run with this default schema, can do to the tables.
@@ -104,6 +114,13 @@ impl ReplicatedNames {
                 .any(|schema| !schema.is_ascii() || text.contains(schema.as_str()));
         if is_near && !is_account { Touch::Unclear } else { Touch::No }
     }
+}
+
+/// The statement changes rows, or calls what may.
+#[must_use]
+pub fn changes_rows(statement: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(statement);
+    Class::of(&tokens(&text, true)) == Class::Rows
 }
 
 /// What kind of statement it is, as far as that decides.
@@ -252,6 +269,31 @@ mod tests {
         assert_eq!(touch("FROBNICATE EVERYTHING", "other"), Touch::Unclear);
         assert_eq!(touch("IMPORT TABLE FROM 'x.sdi'", "other"), Touch::Unclear);
         assert_eq!(touch("", "other"), Touch::Unclear);
+    }
+
+    #[test]
+    fn a_change_of_rows_is_judged_by_the_schemas_it_wrote_to() {
+        let names = ReplicatedNames::new(&[TableName {
+            schema: "Shop".into(),
+            table: "orders".into(),
+        }]);
+        let touch = |schemas: Option<&[&str]>| {
+            let schemas: Option<Vec<String>> = schemas.map(|schemas| schemas.iter().map(|name| (*name).into()).collect());
+            names.touched_by_rows(schemas.as_deref())
+        };
+        assert_eq!(touch(Some(&["other", "crm"])), Touch::No);
+        assert_eq!(touch(Some(&["other", "shop"])), Touch::Rows);
+        assert_eq!(touch(Some(&[])), Touch::No);
+        assert_eq!(touch(None), Touch::Rows);
+        for text in [
+            "insert into v values (1)",
+            "/* x */ SELECT `c`.`f`(4)",
+            "LOAD DATA INFILE 'x' INTO TABLE t",
+            "UPDATE \u{fffd} SET a = 1",
+        ] {
+            assert!(changes_rows(text.as_bytes()), "{text}");
+        }
+        assert!(!changes_rows(b"ALTER TABLE t ADD c INT") && !changes_rows(b"GRANT INSERT ON t TO u"));
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Assembler {
                 self.rows(header.event_type_raw(), body)
             }
             kind::XID => self.commit(end),
-            kind::QUERY => self.query(body, header.timestamp(), end),
+            kind::QUERY => self.query(Query::read(body), header.timestamp(), end),
+            kind::EXECUTE_LOAD_QUERY => self.query(Query::read_load(body), header.timestamp(), end),
             kind::ROTATE => self.rotate(body, header.log_pos() != 0),
             kind::HEARTBEAT => Ok(self.heartbeat(body, end)),
             kind::TRANSACTION_PAYLOAD => self.payload(body, end),
@@ -191,8 +192,8 @@ impl Assembler {
         }))
     }
 
-    fn query(&mut self, body: &[u8], seconds: u32, end: u64) -> Step {
-        let query = Query::read(body).map_err(|error| self.damaged(error))?;
+    fn query(&mut self, query: Result<Query<'_>, Damaged>, seconds: u32, end: u64) -> Step {
+        let query = &query.map_err(|error| self.damaged(error))?;
         let Some(open) = &mut self.open else {
             return Err(self.broken(format!("a statement outside of a transaction: `{}`", query.excerpt())));
         };
@@ -211,8 +212,8 @@ impl Assembler {
                 "a transaction of transactional tables only",
                 "convert the tables this transaction wrote to InnoDB, then copy the replicated tables again",
             )),
-            Verb::Xa => self.xa_statement(&query, end),
-            Verb::Other => self.statement(&query, seconds, end),
+            Verb::Xa => self.xa_statement(query, end),
+            Verb::Other => self.statement(query, seconds, end),
         }
     }
 
@@ -223,7 +224,7 @@ impl Assembler {
         let Some(open) = &mut self.open else {
             return Err(self.broken("a statement outside of a transaction"));
         };
-        let touch = match self.scope.meaning(query.text, &session, &open.gtid) {
+        let touch = match self.scope.meaning(query.text, query.status, &session, &open.gtid) {
             Meaning::Elsewhere if open.is_in_body => return Ok(None),
             Meaning::Elsewhere => return self.commit(end),
             Meaning::ElsewhereWithRows => {
@@ -336,11 +337,6 @@ impl Assembler {
             kind::INTVAR | kind::RAND | kind::USER_VAR | kind::BEGIN_LOAD_QUERY => Ok(None),
             // Group replication: its own bookkeeping.
             kind::TRANSACTION_CONTEXT | kind::VIEW_CHANGE => Ok(None),
-            kind::EXECUTE_LOAD_QUERY => Err(self.refused(
-                "LOAD DATA in statement format",
-                "row changes only",
-                "set binlog_format = ROW for all sessions of the source, then copy the tables again",
-            )),
             kind::ANONYMOUS_GTID => Err(self.refused(
                 "a transaction without GTID",
                 "gtid_mode = ON",
@@ -440,6 +436,17 @@ mod tests {
         event(kind::QUERY, 0, 200, &body)
     }
 
+    /// A change of rows in statement format that wrote to these schemas.
+    fn statement(text: &str, schemas: &[&str]) -> Event {
+        let mut status = vec![12, u8::try_from(schemas.len()).unwrap()];
+        schemas
+            .iter()
+            .for_each(|schema| status.extend([schema.as_bytes(), b"\0"].concat()));
+        let status_bytes = u8::try_from(status.len()).unwrap();
+        let head = [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, status_bytes, 0];
+        event(kind::QUERY, 0, 200, &[&head, &status[..], b"x\0", text.as_bytes()].concat())
+    }
+
     fn assembler() -> Assembler {
         let table = shape(
             vec![ColumnKind::Int {
@@ -471,7 +478,10 @@ mod tests {
             }))
         ));
         assert!(matches!(assembler.take(&query("", "BEGIN")), Ok(None)));
-        assert!(matches!(assembler.take(&query("x", "INSERT INTO y VALUES (1)")), Ok(None)));
+        assert!(matches!(
+            assembler.take(&statement("INSERT INTO y VALUES (1)", &["x"])),
+            Ok(None)
+        ));
         assert!(
             matches!(assembler.take(&event(kind::XID, 0, 300, &[0; 8])), Ok(Some(ReaderEvent::Commit { position })) if position.offset == 300)
         );
@@ -480,6 +490,31 @@ mod tests {
             assembler.take(&query("x", "CREATE TABLE y (a INT)")),
             Ok(Some(ReaderEvent::Commit { .. }))
         ));
+    }
+
+    #[test]
+    fn a_change_in_statement_format_is_passed_over_only_when_it_wrote_nowhere_near() {
+        let refused = [
+            statement("INSERT INTO x.a_view VALUES (1)", &["s"]),
+            statement("INSERT INTO x.has_a_trigger VALUES (1)", &["x", "s"]),
+            query("x", "DELETE FROM x.is_referred_to"),
+        ];
+        for event in refused {
+            let error = refusal(&[gtid(1), query("", "BEGIN"), event]);
+            assert!(error.to_string().contains("statement format"), "{error}");
+            assert_eq!(error.disposition(), Disposition::Fatal);
+        }
+        let load = |schema: &str| {
+            let status = [&[12, 1], schema.as_bytes(), b"\0"].concat();
+            let mut head = [0; 26];
+            (head[8], head[11]) = (1, u8::try_from(status.len()).unwrap());
+            let body = [&head[..], &status, b"x\0", b"LOAD DATA INFILE 'f' INTO TABLE y"].concat();
+            event(kind::EXECUTE_LOAD_QUERY, 0, 200, &body)
+        };
+        let mut assembler = assembler();
+        last_of(&mut assembler, &[gtid(1), query("", "BEGIN"), load("x")]);
+        let error = assembler.take(&load("s")).unwrap_err();
+        assert!(error.to_string().contains("LOAD DATA INFILE 'f'"), "{error}");
     }
 
     #[test]
@@ -509,7 +544,7 @@ mod tests {
             );
             assert_eq!(error.disposition(), Disposition::Fatal);
         }
-        for event_kind in [kind::EXECUTE_LOAD_QUERY, kind::INCIDENT, 77] {
+        for event_kind in [kind::INCIDENT, 77] {
             assert_eq!(
                 refusal(&[gtid(1), event(event_kind, 0, 0, &[])]).disposition(),
                 Disposition::Fatal,
@@ -581,6 +616,18 @@ mod tests {
         assert!(matches!(committed, Some(ReaderEvent::Commit { .. })), "{committed:?}");
         let passed = last_of(&mut assembler, &[gtid(2), query("", "XA ROLLBACK X'61',X'',1")]);
         assert!(matches!(passed, Some(ReaderEvent::Commit { .. })), "{passed:?}");
+    }
+
+    #[test]
+    fn a_prepared_transaction_that_is_passed_over_still_waits_for_its_end() {
+        let mut assembler = assembler();
+        assembler.skips = GtidSet::parse("11111111-1111-1111-1111-111111111111:1:5").unwrap();
+        let prepared = prepare(&mut assembler, 1, "61", b"a");
+        assert!(matches!(prepared, Some(ReaderEvent::Prepared { .. })), "{prepared:?}");
+        let resolved = last_of(&mut assembler, &[gtid(2), query("", "XA COMMIT X'61',X'',1")]);
+        assert!(matches!(resolved, Some(ReaderEvent::Resolved { .. })), "{resolved:?}");
+        let unknown = last_of(&mut assembler, &[gtid(5), query("", "XA COMMIT X'62',X'',1")]);
+        assert!(matches!(unknown, Some(ReaderEvent::Commit { .. })), "{unknown:?}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Assembler {
     pub(super) fn pass_over(&mut self, event: &Event, end: u64) -> Step {
         let body = event.data();
         match event.header().event_type_raw() {
-            kind::XID | kind::XA_PREPARE => self.commit(end),
+            kind::XID => self.commit(end),
             kind::QUERY => {
                 let query = Query::read(body).map_err(|error| self.damaged(error))?;
                 self.pass_over_query(&query, event.header().timestamp(), end)
@@ -49,8 +49,7 @@ impl Assembler {
         match Verb::of(query.text) {
             Verb::Begin => open.is_in_body = true,
             Verb::Commit | Verb::Rollback => return self.commit(end),
-            Verb::Xa if ends_xa(query.text) => return self.commit(end),
-            Verb::Xa => open.is_in_body = true,
+            Verb::Xa => return self.xa_statement(query, end),
             Verb::RollbackTo | Verb::Savepoint => {}
             Verb::Other if is_in_body => {}
             Verb::Other => return self.pass_over_statement(query, seconds, end),
@@ -64,7 +63,7 @@ impl Assembler {
             return Ok(None);
         };
         let session = query_session::read(query.status, &query.schema, seconds);
-        match self.scope.meaning(query.text, &session, &open.gtid) {
+        match self.scope.meaning(query.text, query.status, &session, &open.gtid) {
             Meaning::Refused(Touch::Definition) => Err(Error::NotSkippable {
                 gtid: open.gtid.to_string(),
                 statement: query.excerpt(),
@@ -74,11 +73,4 @@ impl Assembler {
             Meaning::Elsewhere | Meaning::ElsewhereWithRows | Meaning::Steps(..) => self.statement(query, seconds, end),
         }
     }
-}
-
-/// `XA COMMIT` and `XA ROLLBACK` are transactions of their own; `XA START` and `XA END` stand around rows.
-fn ends_xa(text: &[u8]) -> bool {
-    let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let second = words.nth(1).unwrap_or_default();
-    second.eq_ignore_ascii_case(b"commit") || second.eq_ignore_ascii_case(b"rollback")
 }

@@ -114,12 +114,24 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     /// Reads the body of a Query event.
     pub fn read(body: &'a [u8]) -> Result<Self, Damaged> {
+        Self::read_behind(body, 0)
+    }
+
+    /// Reads the body of an EXECUTE_LOAD_QUERY event: LOAD DATA in statement format.
+    pub fn read_load(body: &'a [u8]) -> Result<Self, Damaged> {
+        // Number of the file, where its name stands in the text, what to do with duplicates.
+        Self::read_behind(body, 13)
+    }
+
+    /// Reads a statement whose head is followed by so many more bytes.
+    fn read_behind(body: &'a [u8], more: usize) -> Result<Self, Damaged> {
         const WRONG: Damaged = Damaged("query event");
         let mut cursor = Cursor::new(body);
         cursor.skip(8).ok_or(WRONG)?;
         let schema_bytes = cursor.uint(1).ok_or(WRONG)?;
         cursor.skip(2).ok_or(WRONG)?;
         let status_bytes = cursor.uint(2).ok_or(WRONG)?;
+        cursor.skip(more).ok_or(WRONG)?;
         let status = cursor.take(status_bytes).ok_or(WRONG)?;
         let schema = cursor.take(schema_bytes).ok_or(WRONG)?;
         cursor.skip(1).ok_or(WRONG)?;
@@ -276,6 +288,7 @@ mod tests {
         #[test]
         fn any_bytes_are_an_event_or_an_error(body in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = Query::read(&body);
+            let _ = Query::read_load(&body);
             let _ = rotation(&body);
             let _ = payload_bytes(&body);
         }

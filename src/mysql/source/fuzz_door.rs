@@ -22,8 +22,13 @@ pub fn changes_in(table: &TableShape, stream: &[u8]) -> Vec<Row> {
         rest = next;
         let Some(event) = event(*kind, body) else { break };
         match assembler.take(&event) {
-            Ok(Some(ReaderEvent::Changes(changes))) => rows.extend(changes.into_iter().flat_map(images)),
-            Ok(_) => {}
+            Ok(first) => {
+                let events = first.into_iter().chain(assembler.ready.drain(..));
+                rows.extend(events.flat_map(|event| match event {
+                    ReaderEvent::Changes(changes) => changes.into_iter().flat_map(images).collect(),
+                    _ => Vec::new(),
+                }));
+            }
             Err(_) => break,
         }
     }

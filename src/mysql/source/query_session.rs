@@ -17,12 +17,20 @@ pub(super) fn read(status: &[u8], default_schema: &str, seconds: u32) -> DdlSess
         ..DdlSession::default()
     };
     let mut cursor = Cursor::new(status);
-    while take_one(&mut cursor, &mut session).is_some() {}
+    while take_one(&mut cursor, &mut session, &mut None).is_some() {}
     session
 }
 
+/// The schemas in which a statement changes rows: by itself, by triggers, functions and views. None: the server does not say,
+/// as for a table that others refer to.
+pub(super) fn updated_schemas(status: &[u8]) -> Option<Vec<String>> {
+    let (mut cursor, mut updated) = (Cursor::new(status), None);
+    while take_one(&mut cursor, &mut DdlSession::default(), &mut updated).is_some() {}
+    updated
+}
+
 /// None: at the end, or at something unknown.
-fn take_one(cursor: &mut Cursor<'_>, session: &mut DdlSession) -> Option<()> {
+fn take_one(cursor: &mut Cursor<'_>, session: &mut DdlSession, updated: &mut Option<Vec<String>>) -> Option<()> {
     match cursor.uint(1)? {
         // Flags.
         0 => cursor.skip(4),
@@ -65,11 +73,17 @@ fn take_one(cursor: &mut Cursor<'_>, session: &mut DdlSession) -> Option<()> {
         }
         12 => {
             let schemas = cursor.uint(1)?;
-            let listed = if schemas == SCHEMAS_MAX { 0 } else { schemas };
-            (0..listed).try_for_each(|_| {
+            if schemas == SCHEMAS_MAX {
+                return Some(());
+            }
+            let name = |_| {
                 let length = cursor.rest().iter().position(|byte| *byte == 0)?;
-                cursor.skip(length + 1)
-            })
+                let name = String::from_utf8_lossy(cursor.take(length)?).into_owned();
+                cursor.skip(1)?;
+                Some(name)
+            };
+            *updated = Some((0..schemas).map(name).collect::<Option<_>>()?);
+            Some(())
         }
         13 => {
             session.timestamp_us += cursor.uint(3)? as u64;

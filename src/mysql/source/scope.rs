@@ -10,13 +10,14 @@ use crate::core::change::CopyRow;
 use crate::core::ddl::{DdlSession, DdlStep};
 use crate::core::ddl_plan::{self, Standing};
 use crate::core::ddl_policy::DdlKind;
-use crate::core::ddl_scope::{ReplicatedNames, Touch};
+use crate::core::ddl_scope::{ReplicatedNames, Touch, changes_rows};
 use crate::core::ddl_statement::{self, Statement};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::row::RowLayout;
 use crate::core::shape::{ShapeId, TableName, TableShape};
 use crate::core::table_choice::Chosen;
 use crate::core::table_wanted::Wanted;
+use crate::mysql::source::query_session::updated_schemas;
 
 /// The tables a reader looks at; all others are skipped.
 #[derive(Clone, Debug, Default)]
@@ -101,9 +102,16 @@ impl Scope {
         self.schemas.get(schema)?.get(std::str::from_utf8(table).ok()?)
     }
 
-    /// What a statement that defines tables, changes rows in statement format, or does something else is to the job.
-    pub(super) fn meaning(&self, text: &[u8], session: &DdlSession, gtid: &Gtid) -> Meaning {
+    /// What a statement with these status variables is to the job: it defines tables, changes rows in statement format, or does
+    /// something else.
+    pub(super) fn meaning(&self, text: &[u8], status: &[u8], session: &DdlSession, gtid: &Gtid) -> Meaning {
         let Some(statement) = ddl_statement::read(text, session.reading(), &session.default_schema) else {
+            if changes_rows(text) {
+                return match self.names.touched_by_rows(updated_schemas(status).as_deref()) {
+                    Touch::No => Meaning::Elsewhere,
+                    touch => Meaning::Refused(touch),
+                };
+            }
             return match self.names.touched_by(text, &session.default_schema) {
                 Touch::No => Meaning::Elsewhere,
                 touch => Meaning::Refused(touch),
@@ -224,7 +232,7 @@ mod tests {
             default_schema: "s".into(),
             ..DdlSession::default()
         };
-        scope.meaning(text.as_bytes(), &session, &gtid)
+        scope.meaning(text.as_bytes(), &[], &session, &gtid)
     }
 
     #[test]

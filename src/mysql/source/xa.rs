@@ -93,7 +93,11 @@ impl Assembler {
     }
 
     fn xa_commit(&mut self, xid: &Xid, end: u64) -> Step {
+        let is_passed_over = self.is_passed_over();
         if let Some(held) = self.prepared.take(xid) {
+            if is_passed_over {
+                return self.resolved(held.gtid, end);
+            }
             let gtid = self.open.as_ref().map(|open| open.gtid.clone());
             self.queue_changes(held.changes, gtid.as_ref().unwrap_or(&held.gtid));
             let end = self.resolved(held.gtid, end)?;
@@ -101,7 +105,7 @@ impl Assembler {
         }
         let at = self.position(end);
         let is_copied = |up_to| is_at_or_after(up_to, &at);
-        if self.prepared.rules.is_seen_up_to.as_ref().is_some_and(is_copied) {
+        if is_passed_over || self.prepared.rules.is_seen_up_to.as_ref().is_some_and(is_copied) {
             return self.commit(end);
         }
         Err(self.refused(
