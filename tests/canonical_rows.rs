@@ -2,6 +2,8 @@
 
 mod support;
 
+use peer::core::json_text;
+use peer::core::json_tree::{self, JsonTree};
 use peer::core::key::{KeyOrder, compare, key_of};
 use peer::core::row::RowLayout;
 use peer::mysql::session::Session;
@@ -273,19 +275,38 @@ async fn rust_orders_moments_and_bytes_as_the_server_does() {
 }
 
 #[tokio::test]
-async fn json_of_a_select_is_text_behind_its_mark() {
+async fn json_agrees_with_the_types_within_it() {
+    let rows = [
+        r#"(1, '{"b": [1, null, -70000, 5000000000, 18446744073709551615, 1.5, 1e300, 1e15, 0.00001], "a": "ü\\n", "": {}}')"#,
+        "(2, JSON_ARRAY(CAST(5 AS UNSIGNED), CAST(70000 AS UNSIGNED), TRUE, FALSE, DATE'2024-02-29', TIME'-12:34:56.7', \
+         TIMESTAMP'2024-02-29 01:02:03.4', x'00ff', REPEAT(x'61', 200), '2024-02-29', 'base64:type15:AA=='))",
+        "(3, NULL)",
+        "(4, 'null')",
+        "(5, '[]')",
+        "(6, CAST(CAST(7 AS UNSIGNED) AS JSON))",
+        "(7, JSON_OBJECT('k', REPEAT('x', 70000), 'l', JSON_ARRAY(CAST(70000 AS UNSIGNED), -70000, 1, REPEAT('y', 65530))))",
+        "(8, JSON_ARRAY(JSON_ARRAY(), JSON_ARRAY(JSON_ARRAY(1, 2), 3), JSON_OBJECT('a', JSON_ARRAY(JSON_OBJECT()))))",
+    ];
+    images_agree("json", "id INT PRIMARY KEY, j JSON", &rows).await;
+}
+
+#[tokio::test]
+async fn decimals_in_json_agree_in_their_normal_form() {
     let mut bed = CopyBed::new(
-        "json",
-        "id INT PRIMARY KEY, j JSON",
-        &["(1, '{\"b\": [1, null], \"a\": \"ü\"}')"],
+        "jsondec",
+        "id INT PRIMARY KEY, j JSON, d DECIMAL(20,3)",
+        &["(1, JSON_ARRAY(1.10, CAST(5 AS DECIMAL(3,0)), -0.5), 12.5)"],
     )
     .await;
+    bed.write("UPDATE {t} SET j = JSON_ARRAY_APPEND(j, '$', d)").await;
     let rows = bed.source_rows().await;
     let row = rows.by_key.values().next().expect("a row");
-    // Bitmap, id, four bytes of length, then the value.
-    assert_eq!(row.0[9], 0xFE);
-    assert_eq!(
-        std::str::from_utf8(&row.0[10..]).expect("text"),
-        "{\"a\": \"ü\", \"b\": [1, null]}"
-    );
+    let layout = RowLayout::new(&bed.shape);
+    let mut values = Vec::new();
+    layout.split(&row.0, &mut values).expect("fits");
+    let document = values[1].expect("a document");
+    assert_eq!(json_tree::normal(document).expect("sound"), document);
+    let tree = JsonTree::decode(document).expect("sound");
+    assert_eq!(tree.to_text().expect("sound"), "[1.10, 5, -0.5, 12.500]");
+    assert_eq!(json_text::letters(&tree), "mmmm");
 }

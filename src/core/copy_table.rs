@@ -377,7 +377,7 @@ impl CopyTable {
             .into_iter()
             .filter(|(end, _)| !is_shown(end))
             .flat_map(|(_, changes)| changes);
-        let mut bag = RowBag::new(read.rows);
+        let mut bag = RowBag::new(&self.shape, read.rows);
         if !after.all(|change| bag.apply(change)) {
             return Closing::Stale;
         }

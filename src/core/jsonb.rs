@@ -1,39 +1,47 @@
 //! MySQL's binary JSON to JSON text, as the server prints it: key order, spaces, numbers, opaque values.
 //!
 //! Fed by `core::value`. Opaque DECIMAL becomes a number, temporals and binary become strings, so their inner type does not
-//! survive text (the applier of a later version keeps it). Depth and output are bounded: damaged bytes are an error.
+//! survive text: `json_tree` keeps it. Depth and output are bounded: damaged bytes are an error.
 
 use std::fmt::Write as _;
 
-use crate::core::value::{DateTimeValue, TimeValue, ValueError, decimal_text, packed_date_time, packed_time};
+use crate::core::decimal;
+use crate::core::value::{DateTimeValue, TimeValue, ValueError, packed_date_time, packed_time};
 
 /// The server's own limit of nesting.
-const DEPTH_MAX: usize = 100;
+pub(super) const DEPTH_MAX: usize = 100;
 /// Text is never longer than so many times the binary form plus `TEXT_BYTES_BASE` (a control character: 1 byte to 6), so
 /// only a damaged document that refers to its parts many times reaches it.
 const TEXT_TIMES_MAX: usize = 16;
 const TEXT_BYTES_BASE: usize = 4096;
 
-const SMALL_OBJECT: u8 = 0;
-const LARGE_OBJECT: u8 = 1;
-const SMALL_ARRAY: u8 = 2;
-const LARGE_ARRAY: u8 = 3;
-const LITERAL: u8 = 4;
-const INT16: u8 = 5;
-const UINT16: u8 = 6;
-const INT32: u8 = 7;
-const UINT32: u8 = 8;
-const INT64: u8 = 9;
-const UINT64: u8 = 10;
-const DOUBLE: u8 = 11;
-const STRING: u8 = 12;
-const OPAQUE: u8 = 15;
+/// The first byte of a value.
+pub(super) mod kinds {
+    pub const SMALL_OBJECT: u8 = 0;
+    pub const LARGE_OBJECT: u8 = 1;
+    pub const SMALL_ARRAY: u8 = 2;
+    pub const LARGE_ARRAY: u8 = 3;
+    pub const LITERAL: u8 = 4;
+    pub const INT16: u8 = 5;
+    pub const UINT16: u8 = 6;
+    pub const INT32: u8 = 7;
+    pub const UINT32: u8 = 8;
+    pub const INT64: u8 = 9;
+    pub const UINT64: u8 = 10;
+    pub const DOUBLE: u8 = 11;
+    pub const STRING: u8 = 12;
+    pub const OPAQUE: u8 = 15;
+}
+use kinds::{
+    DOUBLE, INT16, INT32, INT64, LARGE_ARRAY, LARGE_OBJECT, LITERAL, OPAQUE, SMALL_ARRAY, SMALL_OBJECT, STRING, UINT16, UINT32,
+    UINT64,
+};
 
-const TYPE_TIMESTAMP: u8 = 7;
-const TYPE_DATE: u8 = 10;
-const TYPE_TIME: u8 = 11;
-const TYPE_DATETIME: u8 = 12;
-const TYPE_DECIMAL: u8 = 246;
+pub(super) const TYPE_TIMESTAMP: u8 = 7;
+pub(super) const TYPE_DATE: u8 = 10;
+pub(super) const TYPE_TIME: u8 = 11;
+pub(super) const TYPE_DATETIME: u8 = 12;
+pub(super) const TYPE_DECIMAL: u8 = 246;
 
 /// The text of a binary document. No bytes at all are the JSON null, as for the server.
 pub(super) fn to_text(bytes: &[u8]) -> Result<String, ValueError> {
@@ -55,16 +63,16 @@ const fn damaged(expected: &'static str) -> ValueError {
 
 /// Offsets and counts take two bytes in small containers, four in large ones.
 #[derive(Clone, Copy)]
-struct Container<'a> {
+pub(super) struct Container<'a> {
     /// From the element count on, cut at the container's own size.
     bytes: &'a [u8],
     width: usize,
-    count: usize,
-    is_object: bool,
+    pub count: usize,
+    pub is_object: bool,
 }
 
 impl<'a> Container<'a> {
-    fn open(kind: u8, bytes: &'a [u8]) -> Result<Self, ValueError> {
+    pub fn open(kind: u8, bytes: &'a [u8]) -> Result<Self, ValueError> {
         let width = if matches!(kind, SMALL_OBJECT | SMALL_ARRAY) { 2 } else { 4 };
         let count = number(bytes, 0, width)?;
         let size = number(bytes, width, width)?;
@@ -77,7 +85,7 @@ impl<'a> Container<'a> {
         })
     }
 
-    fn key(&self, at: usize) -> Result<&'a [u8], ValueError> {
+    pub fn key(&self, at: usize) -> Result<&'a [u8], ValueError> {
         let entry = 2 * self.width + at * (self.width + 2);
         let offset = number(self.bytes, entry, self.width)?;
         let length = number(self.bytes, entry + self.width, 2)?;
@@ -88,12 +96,11 @@ impl<'a> Container<'a> {
     }
 
     /// Type and bytes of an element; small ones stand in the entry itself.
-    fn element(&self, at: usize) -> Result<(u8, &'a [u8]), ValueError> {
+    pub fn element(&self, at: usize) -> Result<(u8, &'a [u8]), ValueError> {
         let keys = if self.is_object { self.count * (self.width + 2) } else { 0 };
         let entry = 2 * self.width + keys + at * (self.width + 1);
         let kind = *self.bytes.get(entry).ok_or(damaged("a json entry within its container"))?;
-        let is_inline = matches!(kind, LITERAL | INT16 | UINT16) || (self.width == 4 && matches!(kind, INT32 | UINT32));
-        let start = if is_inline {
+        let start = if is_inline(kind, self.width) {
             entry + 1
         } else {
             number(self.bytes, entry + 1, self.width)?
@@ -105,6 +112,11 @@ impl<'a> Container<'a> {
     }
 }
 
+/// The value stands in its entry.
+pub(super) fn is_inline(kind: u8, width: usize) -> bool {
+    matches!(kind, LITERAL | INT16 | UINT16) || (width == 4 && matches!(kind, INT32 | UINT32))
+}
+
 fn number(bytes: &[u8], at: usize, width: usize) -> Result<usize, ValueError> {
     let raw = bytes
         .get(at..at + width)
@@ -112,7 +124,7 @@ fn number(bytes: &[u8], at: usize, width: usize) -> Result<usize, ValueError> {
     Ok(raw.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte)))
 }
 
-fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
+pub(super) fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
     bytes
         .first_chunk()
         .copied()
@@ -120,7 +132,7 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
 }
 
 /// Length with seven bits per byte, least first, at most five bytes; then so many bytes.
-fn sized(bytes: &[u8]) -> Result<&[u8], ValueError> {
+pub(super) fn sized(bytes: &[u8]) -> Result<&[u8], ValueError> {
     let mut length = 0;
     for (at, byte) in bytes.iter().take(5).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * at);
@@ -162,7 +174,7 @@ impl Walker {
                 if !double.is_finite() {
                     return Err(damaged("a finite json number"));
                 }
-                write!(self.text, "{double:?}").expect("writing to a String cannot fail");
+                self.text.push_str(&double_text(double));
             }
             STRING => self.string(sized(bytes)?)?,
             OPAQUE => self.opaque(bytes)?,
@@ -220,19 +232,11 @@ impl Walker {
         let (kind, sized_bytes) = bytes.split_first().ok_or(damaged("the type of an opaque json value"))?;
         let value = sized(sized_bytes)?;
         match *kind {
-            TYPE_DECIMAL => match value {
-                [precision, scale, digits @ ..] => self.text.push_str(&decimal_text(*precision, *scale, digits)?),
-                _ => return Err(damaged("a json decimal")),
-            },
+            TYPE_DECIMAL => self.text.push_str(&decimal(value)?),
             TYPE_DATE | TYPE_DATETIME | TYPE_TIMESTAMP => {
-                let packed = u64::from_le_bytes(fixed(value)?);
-                self.date_time(packed_date_time(packed >> 24, micros(packed)), *kind != TYPE_DATE);
+                self.date_time(date_time(value)?, *kind != TYPE_DATE);
             }
-            TYPE_TIME => {
-                let packed = i64::from_le_bytes(fixed(value)?);
-                let size = packed.unsigned_abs();
-                self.time(packed_time(packed < 0, size >> 24, micros(size)));
-            }
+            TYPE_TIME => self.time(time(value)?),
             kind => {
                 write!(self.text, "\"base64:type{kind}:").expect("writing to a String cannot fail");
                 self.base64(value);
@@ -274,12 +278,45 @@ impl Walker {
     }
 }
 
+/// The text of an opaque DECIMAL.
+pub(super) fn decimal(bytes: &[u8]) -> Result<String, ValueError> {
+    match bytes {
+        [precision, scale, digits @ ..] => decimal::to_text(*precision, *scale, digits),
+        _ => Err(damaged("a json decimal")),
+    }
+}
+
+/// An opaque DATE, DATETIME or TIMESTAMP.
+pub(super) fn date_time(bytes: &[u8]) -> Result<DateTimeValue, ValueError> {
+    let packed = u64::from_le_bytes(fixed(bytes)?);
+    Ok(packed_date_time(packed >> 24, micros(packed)))
+}
+
+/// An opaque TIME.
+pub(super) fn time(bytes: &[u8]) -> Result<TimeValue, ValueError> {
+    let packed = i64::from_le_bytes(fixed(bytes)?);
+    let size = packed.unsigned_abs();
+    Ok(packed_time(packed < 0, size >> 24, micros(size)))
+}
+
+/// The fewest digits that are this number and no other, with an exponent where the server writes one: from 16 digits before
+/// the point or 15 zeros behind it (`my_gcvt`).
+fn double_text(double: f64) -> String {
+    let text = format!("{double:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    if !matches!(exponent.parse(), Ok(-15..=14)) {
+        return format!("{digits}e{exponent}");
+    }
+    let text = format!("{double}");
+    if text.contains('.') { text } else { text + ".0" }
+}
+
 fn micros(packed: u64) -> u32 {
     (packed & 0xff_ffff) as u32
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -321,7 +358,7 @@ mod tests {
     }
 
     /// Documents that MySQL 9.7.4 wrote into its binlog, and what SELECT showed of them.
-    const FROM_THE_SERVER: &[(&str, &str)] = &[
+    pub const FROM_THE_SERVER: &[(&str, &str)] = &[
         (
             "0003009400190001001a0001001b000100001c000239000c880061627303001d0019000000190001001a00030004000004010004020078226b0a09004f0005010005feff0b1f000b27000b2f00073700073b000a3f000a47000000000000000c407dc39425ad49b254000000000000f03f7011010090eefeff00f2052a01000000ffffffffffffffff0b71225c200109f09f98802f",
             r#"{"a": {"": null, "x": true, "\"k\n": false}, "b": [1, -2, 3.5, 1e100, 1.0, 70000, -70000, 5000000000, 18446744073709551615], "s": "q\"\\ \u0001\t😀/"}"#,
@@ -332,13 +369,17 @@ mod tests {
         ),
     ];
 
+    pub fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
     #[test]
     fn what_the_server_wrote_is_what_it_shows() {
         for (hex, text) in FROM_THE_SERVER {
-            let bytes: Vec<u8> = (0..hex.len())
-                .step_by(2)
-                .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-                .collect();
+            let bytes = bytes(hex);
             assert_eq!(&to_text(&bytes).unwrap(), text);
             for cut in 0..bytes.len() {
                 // A cut document is an error or a shorter one, never a panic.

@@ -1,13 +1,16 @@
 //! Rows of a table without a key: a multiset, and how many bytes rows and changes weigh.
 //!
-//! Used by `core::copy_table`. A bag is in memory as a whole; its driver counts the bytes and gives up above the budget.
+//! Used by `core::copy_table`. A bag is in memory as a whole; its driver counts the bytes and gives up above the budget. Rows are
+//! found by their bytes, JSON by its normal form: the stream's documents may have gaps that those of the copy do not.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use crate::core::change::{Change, Chunk, Key, Row};
-use crate::core::shape::ShapeId;
+use crate::core::json_tree;
+use crate::core::row::RowLayout;
+use crate::core::shape::{Column, ColumnKind, ShapeId, TableShape};
 
 /// Rows of one piece of a keyless table, in bytes: far below the frame limit of 16 MiB, large enough that its group pays.
 const KEYLESS_PIECE_BYTES: u64 = 4 << 20;
@@ -15,15 +18,21 @@ const KEYLESS_PIECE_BYTES: u64 = 4 << 20;
 /// A multiset of rows that keeps the order they came in, as far as it can.
 #[derive(Debug)]
 pub struct RowBag {
+    layout: RowLayout,
+    /// Columns that hold JSON.
+    json: Vec<usize>,
     rows: Vec<Option<Row>>,
     at: BTreeMap<Bytes, Vec<usize>>,
 }
 
 impl RowBag {
-    /// These rows.
+    /// These rows of a table.
     #[must_use]
-    pub fn new(rows: Vec<Row>) -> Self {
+    pub fn new(shape: &TableShape, rows: Vec<Row>) -> Self {
+        let is_json = |(at, column): (usize, &Column)| (column.kind == ColumnKind::Json).then_some(at);
         let mut bag = Self {
+            layout: RowLayout::new(shape),
+            json: shape.columns.iter().enumerate().filter_map(is_json).collect(),
             rows: Vec::with_capacity(rows.len()),
             at: BTreeMap::new(),
         };
@@ -32,12 +41,32 @@ impl RowBag {
     }
 
     fn insert(&mut self, row: Row) {
-        self.at.entry(row.0.clone()).or_default().push(self.rows.len());
+        self.at.entry(self.identity(&row)).or_default().push(self.rows.len());
         self.rows.push(Some(row));
     }
 
+    /// What equal rows share. A row that cannot be read is itself only: then it is not found, and the table is read again.
+    fn identity(&self, row: &Row) -> Bytes {
+        if self.json.is_empty() {
+            return row.0.clone();
+        }
+        self.normal(row).unwrap_or_else(|| row.0.clone())
+    }
+
+    fn normal(&self, row: &Row) -> Option<Bytes> {
+        let mut values = Vec::new();
+        self.layout.split(&row.0, &mut values).ok()?;
+        let document = |at: &usize| values[*at].map(json_tree::normal).transpose().ok();
+        let documents = self.json.iter().map(document).collect::<Option<Vec<_>>>()?;
+        for (at, document) in self.json.iter().zip(&documents) {
+            values[*at] = document.as_deref();
+        }
+        self.layout.build(&values).ok().map(|row| row.0)
+    }
+
     fn remove(&mut self, row: &Row) -> bool {
-        let Some(at) = self.at.get_mut(&row.0).and_then(Vec::pop) else {
+        let identity = self.identity(row);
+        let Some(at) = self.at.get_mut(&identity).and_then(Vec::pop) else {
             return false;
         };
         self.rows[at] = None;

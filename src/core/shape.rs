@@ -149,7 +149,7 @@ pub enum ColumnKind {
         /// Bytes of the length prefix.
         length_bytes: u8,
     },
-    /// JSON: canonical bytes are binlog JSONB, or 0xFE followed by JSON text (rows that were read by SELECT).
+    /// JSON: canonical bytes are JSONB.
     Json,
     /// GEOMETRY and its subtypes: SRID + WKB.
     Geometry,

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::core::decimal;
 use crate::core::jsonb;
 use crate::core::shape::{ColumnKind, Storage};
 
@@ -95,8 +96,8 @@ pub enum Value<'a> {
     Text(&'a [u8]),
     /// BINARY (padded to its length), VARBINARY, BLOB, GEOMETRY (SRID + WKB), VECTOR (raw f32).
     Bytes(Cow<'a, [u8]>),
-    /// JSON text.
-    Json(Cow<'a, str>),
+    /// JSON text; the types within it are lost, `core::json_tree` keeps them.
+    Json(String),
     /// ENUM index from 1; 0 is the empty error value.
     Enum(u16),
     /// SET, bit 0 being the first member.
@@ -117,7 +118,7 @@ impl<'a> Value<'a> {
         Ok(match kind {
             ColumnKind::Int { unsigned: true, .. } => Self::UInt(little_endian(raw)),
             ColumnKind::Int { .. } => Self::Int(signed_little_endian(raw)),
-            ColumnKind::Decimal { precision, scale } => Self::Decimal(decimal_text(*precision, *scale, raw)?),
+            ColumnKind::Decimal { precision, scale } => Self::Decimal(decimal::to_text(*precision, *scale, raw)?),
             ColumnKind::Float => Self::Float(f32::from_le_bytes(array(raw)?)),
             ColumnKind::Double => Self::Double(f64::from_le_bytes(array(raw)?)),
             ColumnKind::Bit { .. } => Self::Bit(big_endian(raw)),
@@ -134,7 +135,7 @@ impl<'a> Value<'a> {
             ColumnKind::VarBinary { .. } | ColumnKind::Blob { .. } | ColumnKind::Geometry | ColumnKind::Vector => {
                 Self::Bytes(Cow::Borrowed(raw))
             }
-            ColumnKind::Json => Self::Json(json(raw)?),
+            ColumnKind::Json => Self::Json(jsonb::to_text(raw)?),
             ColumnKind::Enum { .. } => Self::Enum(u16::try_from(little_endian(raw)).map_err(|_| content("an enum index"))?),
             ColumnKind::Set { .. } => Self::Set(little_endian(raw)),
         })
@@ -256,75 +257,6 @@ fn padded(raw: &[u8], bytes: u32) -> Cow<'_, [u8]> {
     let mut value = raw.to_vec();
     value.resize(bytes, 0);
     Cow::Owned(value)
-}
-
-fn json(raw: &[u8]) -> Result<Cow<'_, str>, ValueError> {
-    if let Some((0xfe, text)) = raw.split_first() {
-        return std::str::from_utf8(text)
-            .map(Cow::Borrowed)
-            .map_err(|_| content("json text in utf-8"));
-    }
-    jsonb::to_text(raw).map(Cow::Owned)
-}
-
-/// Digits held by the four bytes of a full group.
-const GROUP_DIGITS: u8 = 9;
-
-/// Reads MySQL's packed decimal: groups of nine digits, big-endian, sign in the first bit, negative ones inverted.
-pub(super) fn decimal_text(precision: u8, scale: u8, raw: &[u8]) -> Result<String, ValueError> {
-    let Some(whole) = precision.checked_sub(scale) else {
-        return Err(content("a scale within the precision"));
-    };
-    let mut bytes = raw.to_vec();
-    let Some(first) = bytes.first_mut() else {
-        return Err(ValueError::Length { expected: 1, found: 0 });
-    };
-    let is_negative = *first & 0x80 == 0;
-    *first ^= 0x80;
-    if is_negative {
-        bytes.iter_mut().for_each(|byte| *byte = !*byte);
-    }
-    let mut left = bytes.as_slice();
-    let mut digits = String::with_capacity(usize::from(precision) + 3);
-    let mut groups = vec![whole % GROUP_DIGITS];
-    groups.extend(std::iter::repeat_n(GROUP_DIGITS, usize::from(whole / GROUP_DIGITS)));
-    groups.extend(std::iter::repeat_n(GROUP_DIGITS, usize::from(scale / GROUP_DIGITS)));
-    groups.push(scale % GROUP_DIGITS);
-    for group in groups {
-        left = put_group(&mut digits, group, left)?;
-    }
-    if !left.is_empty() {
-        return Err(ValueError::Length {
-            expected: raw.len() - left.len(),
-            found: raw.len(),
-        });
-    }
-    let (before, after) = digits.split_at(usize::from(whole));
-    let before = before.trim_start_matches('0');
-    let sign = if is_negative { "-" } else { "" };
-    let before = if before.is_empty() { "0" } else { before };
-    let point = if after.is_empty() { "" } else { "." };
-    Ok(format!("{sign}{before}{point}{after}"))
-}
-
-fn put_group<'a>(digits: &mut String, group: u8, bytes: &'a [u8]) -> Result<&'a [u8], ValueError> {
-    use std::fmt::Write as _;
-    if group == 0 {
-        return Ok(bytes);
-    }
-    let length = usize::from(group / GROUP_DIGITS * 4 + (group % GROUP_DIGITS).div_ceil(2));
-    let Some((value, left)) = bytes.split_at_checked(length) else {
-        return Err(ValueError::Length {
-            expected: length,
-            found: bytes.len(),
-        });
-    };
-    let value = big_endian(value);
-    if value >= 10u64.pow(u32::from(group)) {
-        return Err(content("decimal digits"));
-    }
-    write!(digits, "{value:0width$}", width = usize::from(group)).expect("writing to a String cannot fail");
-    Ok(left)
 }
 
 #[cfg(test)]

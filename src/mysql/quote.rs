@@ -31,6 +31,12 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", identifier(schema), identifier(name))
 }
 
+/// `` `schema`.`table`.`column` ``.
+#[must_use]
+pub fn column(table_name: &TableName, name: &str) -> String {
+    format!("{}.{}", table(table_name), identifier(name))
+}
+
 /// Text as a literal that no sql_mode can read differently: `'` doubled, and hex where a backslash or a control
 /// character occurs (NO_BACKSLASH_ESCAPES changes what `\` means).
 #[must_use]

@@ -17,7 +17,7 @@ use crate::support::schema::TestSchema;
 use crate::support::servers::{Server, servers};
 
 /// All cases of a way, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(100);
 /// Statements get a lock or fail: nothing else writes the cases' tables.
 const SESSION: &str =
     "SET sql_mode = REPLACE(REPLACE(@@sql_mode, 'NO_ZERO_IN_DATE', ''), 'NO_ZERO_DATE', ''), lock_wait_timeout = 20";

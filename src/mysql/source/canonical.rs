@@ -1,4 +1,5 @@
-//! Rows of a SELECT as canonical row bytes: exactly what a FULL binlog image of the same row holds (JSON excepted: 0xFE + text).
+//! Rows of a SELECT as canonical row bytes: exactly what a FULL binlog image of the same row holds (JSON: the same document in
+//! its normal form, `core::json_tree`).
 //!
 //! Fed by `chunk_reader` with rows of the binary protocol from a session prepared by `SESSION_SETTINGS`; the rows meet those of the
 //! binlog in `core::copy_state`, which compares keys as bytes. `core::row` adds null bitmap and length prefixes.
@@ -7,6 +8,8 @@ use mysql_async::Value;
 use thiserror::Error;
 
 use crate::core::change::{Key, Row};
+use crate::core::decimal;
+use crate::core::json_text::{self, LETTERS, OPAQUE_LETTER};
 use crate::core::row::{RowError, RowLayout};
 use crate::core::shape::{Column, ColumnKind, RowKey, Storage, TableShape};
 use crate::mysql::quote;
@@ -14,10 +17,9 @@ use crate::mysql::quote;
 /// What a session must have set so that a SELECT shows bytes as they are stored: columns in their own character set, TIMESTAMP in
 /// UTC, CHAR not padded, no limit on rows or time from the account's defaults.
 pub const SESSION_SETTINGS: &str = "SET SESSION character_set_results = NULL, time_zone = '+00:00', sql_mode = '', \
-     sql_select_limit = DEFAULT, max_execution_time = 0, net_write_timeout = 600, transaction_isolation = 'REPEATABLE-READ'";
+     sql_select_limit = DEFAULT, max_execution_time = 0, net_write_timeout = 600, group_concat_max_len = 1073741824, \
+     transaction_isolation = 'REPEATABLE-READ'";
 
-/// First byte of a JSON value that is text, not JSONB; no JSONB document begins with it.
-const JSON_TEXT: u8 = 0xFE;
 /// DATETIME is stored as its packed value above this, TIME's seconds above the other: so that they compare as bytes.
 const DATETIME_OFFSET: u64 = 0x80_0000_0000;
 const TIME_OFFSET: i64 = 0x80_0000;
@@ -40,10 +42,28 @@ pub enum CanonicalError {
     Row(#[from] RowError),
 }
 
-/// The SELECT list that gives every column of the shape in the form `RowEncoder` reads.
+/// The SELECT list that gives every column of the shape in the form `RowEncoder` reads: all columns, then the types within each
+/// JSON column. The table is read under its own name.
 #[must_use]
 pub fn select_list(shape: &TableShape) -> String {
-    shape.columns.iter().map(select_expression).collect::<Vec<_>>().join(", ")
+    let json = shape.columns.iter().filter(|column| column.kind == ColumnKind::Json);
+    let types = json.map(|column| format!("({})", json_types(&quote::column(&shape.name, &column.name))));
+    let columns = shape.columns.iter().map(select_expression);
+    columns.chain(types).collect::<Vec<_>>().join(", ")
+}
+
+/// A query for the letters of a document's scalars in the order of its text. `$**[0]` finds each scalar once, because a scalar
+/// counts as an array of itself; the objects it also finds have no letter.
+pub(in crate::mysql) fn json_types(document: &str) -> String {
+    let letters: String = LETTERS
+        .iter()
+        .map(|(name, letter)| format!(" WHEN '{name}' THEN '{letter}'"))
+        .collect();
+    format!(
+        "SELECT GROUP_CONCAT(CASE COALESCE(JSON_TYPE(leaf), 'NULL') WHEN 'OBJECT' THEN '' WHEN 'ARRAY' THEN ''{letters} \
+         ELSE '{OPAQUE_LETTER}' END ORDER BY place SEPARATOR '') FROM JSON_TABLE({document}, '$**[0]' COLUMNS (place FOR ORDINALITY, \
+         leaf JSON PATH '$')) leaves"
+    )
 }
 
 /// The expression that gives one column in the form `RowEncoder` reads.
@@ -85,11 +105,16 @@ impl<'a> RowEncoder<'a> {
     pub fn encode(&mut self, values: &[Value]) -> Result<Row, CanonicalError> {
         self.scratch.clear();
         self.ends.clear();
+        let mut types = values.iter().skip(self.shape.columns.len());
         for (column, value) in self.shape.columns.iter().zip(values) {
+            let types = if column.kind == ColumnKind::Json { types.next() } else { None };
             let end = if matches!(value, Value::NULL) {
                 None
             } else {
-                let expected = encode_value(&column.kind, value, &mut self.scratch);
+                let expected = match types {
+                    Some(types) => encode_json(value, types, &mut self.scratch),
+                    None => encode_value(&column.kind, value, &mut self.scratch),
+                };
                 expected.map_err(|expected| wrong(column, value, expected))?;
                 Some(self.scratch.len())
             };
@@ -137,6 +162,19 @@ fn wrong(column: &Column, value: &Value, expected: &'static str) -> CanonicalErr
     }
 }
 
+/// Appends a document as JSONB.
+fn encode_json(text: &Value, types: &Value, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    let types = match types {
+        Value::Bytes(types) => types.as_slice(),
+        // A document without scalars.
+        _ => &[],
+    };
+    let Value::Bytes(text) = text else { return Err("bytes") };
+    let tree = json_text::parse(text, types).map_err(|_| "a document whose text fits the types of its values")?;
+    out.extend_from_slice(&tree.encode());
+    Ok(())
+}
+
 /// Appends the canonical bytes of one value; the error names what was expected.
 fn encode_value(kind: &ColumnKind, value: &Value, out: &mut Vec<u8>) -> Result<(), &'static str> {
     use ColumnKind as K;
@@ -144,7 +182,9 @@ fn encode_value(kind: &ColumnKind, value: &Value, out: &mut Vec<u8>) -> Result<(
         (K::Int { bytes, .. }, value) => put_little(out, integer(value)?, *bytes),
         (K::Enum { .. } | K::Set { .. }, value) => put_little(out, integer(value)?, fixed_bytes(kind)),
         (K::Year, value) => put_year(out, integer(value)?)?,
-        (K::Decimal { precision, scale }, Value::Bytes(text)) => put_decimal(out, text, *precision, *scale)?,
+        (K::Decimal { precision, scale }, Value::Bytes(text)) => {
+            decimal::push(out, text, *precision, *scale).map_err(|_| "a decimal of the column's precision")?;
+        }
         (K::Float, Value::Float(value)) => out.extend_from_slice(&value.to_le_bytes()),
         (K::Double, Value::Double(value)) => out.extend_from_slice(&value.to_le_bytes()),
         (K::Date, Value::Date(year, month, day, ..)) => {
@@ -167,10 +207,6 @@ fn encode_value(kind: &ColumnKind, value: &Value, out: &mut Vec<u8>) -> Result<(
             put_time(out, *is_negative, whole, i64::from(*micros), *fsp);
         }
         (K::Binary { .. }, Value::Bytes(bytes)) => out.extend_from_slice(without_trailing_zeros(bytes)),
-        (K::Json, Value::Bytes(text)) => {
-            out.push(JSON_TEXT);
-            out.extend_from_slice(text);
-        }
         (
             K::Bit { .. }
             | K::Char { .. }
@@ -279,44 +315,6 @@ fn epoch_days(year: u16, month: u8, day: u8) -> u64 {
     (year / 400) * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// Nine digits take four bytes, fewer take as many as they need.
-const DIGIT_BYTES: [u8; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
-
-/// DECIMAL text as MySQL packs it: groups of nine digits from the point outwards, sign in the first bit, negative values inverted.
-fn put_decimal(out: &mut Vec<u8>, text: &[u8], precision: u8, scale: u8) -> Result<(), &'static str> {
-    const EXPECTED: &str = "a decimal of the column's precision";
-    let (is_negative, digits) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
-    let point = digits.iter().position(|byte| *byte == b'.').unwrap_or(digits.len());
-    let (whole, fraction) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
-    let whole_start = whole.iter().position(|byte| *byte != b'0').unwrap_or(whole.len());
-    let whole = &whole[whole_start..];
-    let (whole_digits, scale) = (usize::from(precision.saturating_sub(scale)), usize::from(scale));
-    if whole.len() > whole_digits || fraction.len() > scale || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
-        return Err(EXPECTED);
-    }
-    let start = out.len();
-    let padding = std::iter::repeat_n(&b'0', whole_digits - whole.len());
-    let mut padded: Vec<u8> = padding.chain(whole).chain(fraction).copied().collect();
-    padded.resize(whole_digits + scale, b'0');
-    let (first, rest) = padded.split_at(whole_digits);
-    let (head, groups) = first.split_at(whole_digits % 9);
-    put_digits(out, head);
-    groups
-        .chunks(9)
-        .chain(rest.chunks(9))
-        .for_each(|group| put_digits(out, group));
-    if is_negative {
-        out[start..].iter_mut().for_each(|byte| *byte = !*byte);
-    }
-    *out.get_mut(start).ok_or(EXPECTED)? ^= 0x80;
-    Ok(())
-}
-
-fn put_digits(out: &mut Vec<u8>, digits: &[u8]) {
-    let value = digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
-    put_big(out, value, DIGIT_BYTES[digits.len()]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,23 +323,6 @@ mod tests {
         let mut out = Vec::new();
         encode_value(kind, value, &mut out).expect("encodable");
         out
-    }
-
-    #[test]
-    fn decimals_are_packed_as_the_server_packs_them() {
-        // The example of MySQL's decimal2bin.
-        let kind = ColumnKind::Decimal { precision: 14, scale: 4 };
-        let packed = encoded(&kind, &Value::Bytes(b"1234567890.1234".to_vec()));
-        assert_eq!(packed, [0x81, 0x0D, 0xFB, 0x38, 0xD2, 0x04, 0xD2]);
-        let packed = encoded(&kind, &Value::Bytes(b"-1234567890.1234".to_vec()));
-        assert_eq!(packed, [0x7E, 0xF2, 0x04, 0xC7, 0x2D, 0xFB, 0x2D]);
-    }
-
-    #[test]
-    fn a_decimal_that_does_not_fit_its_column_is_refused() {
-        let kind = ColumnKind::Decimal { precision: 3, scale: 1 };
-        let mut out = Vec::new();
-        assert!(encode_value(&kind, &Value::Bytes(b"123.4".to_vec()), &mut out).is_err());
     }
 
     #[test]

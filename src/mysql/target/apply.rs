@@ -29,7 +29,8 @@ const APPLY_SETTINGS: &str = "SET NAMES utf8mb4; \
     SET SESSION transaction_isolation = 'READ-COMMITTED', innodb_lock_wait_timeout = 2, lock_wait_timeout = 10, autocommit = 1, \
     foreign_key_checks = 0, unique_checks = 1, \
     sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', \
-    wait_timeout = 20, net_write_timeout = 30, range_optimizer_max_mem_size = 0, eq_range_index_dive_limit = 0";
+    wait_timeout = 20, net_write_timeout = 30, range_optimizer_max_mem_size = 0, eq_range_index_dive_limit = 0, \
+    group_concat_max_len = 1073741824";
 
 /// The one connection that writes rows.
 #[derive(Debug)]

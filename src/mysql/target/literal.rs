@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use crate::core::shape::{Column, ColumnKind};
 use crate::core::value::{DateTimeValue, TimeValue, Value, ValueError};
 use crate::mysql::quote::push_hex;
+use crate::mysql::target::json_literal;
 
 /// Character sets in which printable ASCII bytes are ASCII.
 const ASCII_COMPATIBLE: [&str; 4] = ["utf8mb4", "utf8mb3", "latin1", "ascii"];
@@ -19,6 +20,9 @@ pub fn push(sql: &mut String, column: &Column, raw: Option<&[u8]>) -> Result<(),
         sql.push_str("NULL");
         return Ok(());
     };
+    if column.kind == ColumnKind::Json {
+        return json_literal::push(sql, raw);
+    }
     // Writing to a String cannot fail.
     let _ = match Value::decode(&column.kind, raw)? {
         Value::Int(value) => write!(sql, "{value}"),
@@ -42,12 +46,7 @@ pub fn push(sql: &mut String, column: &Column, raw: Option<&[u8]>) -> Result<(),
             push_hex(sql, &bytes);
             Ok(())
         }
-        Value::Json(text) => {
-            sql.push_str("CAST(");
-            push_text(sql, Some("utf8mb4"), text.as_bytes());
-            sql.push_str(" AS JSON)");
-            Ok(())
-        }
+        Value::Json(_) => unreachable!("JSON is written by `json_literal`"),
     };
     Ok(())
 }
@@ -67,12 +66,7 @@ pub fn push_exact_match(sql: &mut String, column: &Column, quoted_name: &str, ra
             let _ = write!(sql, "CAST({quoted_name} AS BINARY) <=> ");
             push_hex(sql, bytes);
         }
-        ColumnKind::Json => {
-            // As JSON 1 and 1.0 are equal; their texts are not.
-            let _ = write!(sql, "CAST(CAST({quoted_name} AS CHAR) AS BINARY) <=> CAST(CAST(");
-            push(sql, column, raw)?;
-            sql.push_str(" AS CHAR) AS BINARY)");
-        }
+        ColumnKind::Json => json_literal::push_exact_match(sql, quoted_name, bytes)?,
         _ => {
             let _ = write!(sql, "{quoted_name} <=> ");
             push(sql, column, raw)?;
@@ -82,7 +76,7 @@ pub fn push_exact_match(sql: &mut String, column: &Column, quoted_name: &str, ra
 }
 
 /// `'text'` where it is plain, `_charset x'…'` otherwise.
-fn push_text(sql: &mut String, charset: Option<&str>, bytes: &[u8]) {
+pub(super) fn push_text(sql: &mut String, charset: Option<&str>, bytes: &[u8]) {
     let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) && *byte != b'\\' && *byte != b'\'';
     match charset {
         Some(charset) if ASCII_COMPATIBLE.contains(&charset) && bytes.iter().all(is_plain) => {

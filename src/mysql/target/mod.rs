@@ -12,6 +12,7 @@ mod explain;
 pub mod fence;
 pub mod fence_orders;
 mod form;
+mod json_literal;
 mod keyless;
 mod large;
 pub mod literal;
