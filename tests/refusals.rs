@@ -32,6 +32,7 @@ const AREAS: &[(&str, &str, &[&str])] = &[
             "mysql/source/start_position.rs",
             "mysql/source/chunk_reader.rs",
             "flow/source_start.rs",
+            "flow/prepared_start.rs",
             "flow/chunk_tasks.rs",
         ],
     ),

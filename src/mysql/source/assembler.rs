@@ -399,6 +399,7 @@ mod tests {
     use mysql_common::binlog::events::FormatDescriptionEvent;
 
     use super::*;
+    use crate::core::change::{Change, Row};
     use crate::core::ddl::DdlStep;
     use crate::core::disposition::Disposition;
     use crate::core::row::tests::shape;
@@ -628,6 +629,31 @@ mod tests {
         assert!(matches!(resolved, Some(ReaderEvent::Resolved { .. })), "{resolved:?}");
         let unknown = last_of(&mut assembler, &[gtid(5), query("", "XA COMMIT X'62',X'',1")]);
         assert!(matches!(unknown, Some(ReaderEvent::Commit { .. })), "{unknown:?}");
+    }
+
+    #[test]
+    fn rows_that_are_too_many_to_wait_stop_the_job_with_the_name_and_what_waited_makes_room_when_it_ends() {
+        let mut assembler = assembler();
+        assembler.prepared.rules.bytes_max = 3_000;
+        let rows = |bytes: usize| {
+            let after = Row(vec![0; bytes].into());
+            vec![Change::Insert {
+                shape: ShapeId(0),
+                after,
+            }]
+        };
+        let put = |assembler: &mut Assembler, number, name: u8, bytes| {
+            let start = format!("XA START X'{name:02x}',X'',1");
+            last_of(assembler, &[gtid(number), query("", &start)]);
+            let held = assembler.xa_changes(rows(bytes));
+            held.map(|_| last_of(assembler, &[xa_prepare(false, &[name])]))
+        };
+        put(&mut assembler, 1, 0x61, 2_000).unwrap();
+        last_of(&mut assembler, &[gtid(2), query("", "XA ROLLBACK X'61',X'',1")]);
+        put(&mut assembler, 3, 0x62, 2_000).unwrap();
+        let error = put(&mut assembler, 4, 0x63, 2_000).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("X'63',X'',1") && text.contains("3000 bytes"), "{text}");
     }
 
     #[test]

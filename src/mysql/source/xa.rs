@@ -55,16 +55,13 @@ impl Assembler {
         if !self.prepared.is_too_much(held) {
             return Ok(None);
         }
-        let (found, limit) = (
-            format!("XA transactions, {xid} the last of them, whose rows are too many to wait for their XA COMMIT"),
-            format!(
-                "at most {} bytes of rows in prepared transactions",
-                self.prepared.rules.bytes_max
-            ),
-        );
-        let fix = "end prepared transactions with XA COMMIT or XA ROLLBACK and resume the job; one that is too large alone must be \
-                   split: copy the tables again then";
-        Err(self.refused(found, limit, fix))
+        let (xid, bytes_max) = (xid.clone(), self.prepared.rules.bytes_max);
+        Err(self.refused(
+            format!("XA transactions, {xid} the last of them, with more rows than may wait for their XA COMMIT"),
+            format!("at most {bytes_max} bytes of rows in prepared transactions"),
+            "end prepared transactions with XA COMMIT or XA ROLLBACK and restart the job; one that is too large alone must be \
+             split: copy the tables again then",
+        ))
     }
 
     /// An XA_PREPARE event: the transaction waits from now on, or ends when it has ONE PHASE.
