@@ -64,6 +64,7 @@ fn shape() -> TableShape {
         map: None,
         has_secondary_unique: false,
         create_sql: String::new(),
+        defaults: None,
     }
 }
 

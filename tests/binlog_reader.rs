@@ -521,6 +521,7 @@ async fn gtids_are_complete_and_a_new_reader_goes_on_in_the_middle() {
             Change::Insert { .. } => 'i',
             Change::Update { .. } => 'u',
             Change::Delete { .. } => 'd',
+            Change::Partial { .. } => 'p',
         });
         ends.push(found.end.offset);
     }

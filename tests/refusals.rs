@@ -225,6 +225,7 @@ fn table() -> TableShape {
         map: None,
         has_secondary_unique: false,
         create_sql: String::new(),
+        defaults: None,
     }
 }
 

@@ -313,6 +313,7 @@ fn shape(schema: &str) -> TableShape {
         create_sql: "CREATE TABLE `t` (\n  `id` int NOT NULL,\n  `name` varchar(50) DEFAULT NULL,\n  PRIMARY KEY (`id`)\n) \
             ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci"
             .into(),
+        defaults: None,
     }
 }
 

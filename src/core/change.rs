@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::ddl::Ddl;
 use crate::core::gtid_set::{Gtid, GtidSet};
+use crate::core::image::Image;
 use crate::core::shape::{ShapeId, TableName, TableShape};
 
 /// One row image: null bitmap of all columns, then the binlog encoding of each value that is not NULL, in ordinal order.
@@ -51,9 +52,39 @@ pub enum Change {
         /// The row as it was.
         before: Row,
     },
+    /// A row changed or went, told by images that lack columns. `before` has the key, or every column where there is no key.
+    Partial {
+        /// Its table.
+        shape: ShapeId,
+        /// What is known of the row as it was.
+        before: Image,
+        /// What is known of the row as it is: other columns are unchanged. None: it went.
+        after: Option<Image>,
+    },
 }
 
 impl Change {
+    /// Its table.
+    #[must_use]
+    pub fn shape(&self) -> ShapeId {
+        match self {
+            Self::Insert { shape, .. }
+            | Self::Update { shape, .. }
+            | Self::Delete { shape, .. }
+            | Self::Partial { shape, .. } => *shape,
+        }
+    }
+
+    /// Its rows, whole or not, the one before first.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        let (first, second) = match self {
+            Self::Insert { after: row, .. } | Self::Delete { before: row, .. } => (row, None),
+            Self::Update { before, after, .. } => (before, Some(after)),
+            Self::Partial { before, after, .. } => (&before.row, after.as_ref().map(|after| &after.row)),
+        };
+        std::iter::once(first).chain(second)
+    }
+
     /// The same change in memory of its own.
     #[must_use]
     pub fn detached(self) -> Self {
@@ -70,6 +101,11 @@ impl Change {
             Self::Delete { shape, before } => Self::Delete {
                 shape,
                 before: before.detached(),
+            },
+            Self::Partial { shape, before, after } => Self::Partial {
+                shape,
+                before: before.detached(),
+                after: after.as_ref().map(Image::detached),
             },
         }
     }

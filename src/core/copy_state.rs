@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::core::change::{BinlogPosition, Change, Chunk, CopyRow, Key};
+use crate::core::copy_fold::SiftError;
 use crate::core::copy_table::{Closing, CopyTable, ReadRows};
 use crate::core::row::RowError;
 use crate::core::shape::{ShapeId, TableName, TableShape};
@@ -85,22 +86,15 @@ impl CopyState {
     pub fn questions(&self, changes: &[Change], is_needed: impl Fn(&TableShape) -> bool) -> Result<Vec<Question>, RowError> {
         let mut questions = Vec::new();
         for change in changes {
-            let Some(table) = self.tables.get(&shape_of(change)) else {
+            let Some(table) = self.tables.get(&change.shape()) else {
                 continue;
             };
             if table.is_done() || !is_needed(table.shape()) {
                 continue;
             }
-            let (first, second) = match change {
-                Change::Insert { after: row, .. } | Change::Delete { before: row, .. } => (row, None),
-                Change::Update { before, after, .. } => (before, Some(after)),
-            };
-            let first = table.key(first)?;
-            let second = second.map(|row| table.key(row)).transpose()?.flatten();
-            let second = if second == first { None } else { second };
-            for key in first.into_iter().chain(second) {
+            for key in table.keys(change)? {
                 let ask = |border: &Key| Question {
-                    shape: shape_of(change),
+                    shape: change.shape(),
                     key: key.clone(),
                     border: border.clone(),
                 };
@@ -113,15 +107,15 @@ impl CopyState {
     /// Keeps the changes that are to be emitted now; folds those in open chunks, drops those in unread ranges.
     ///
     /// # Errors
-    /// A row does not fit its shape.
-    pub fn sift(&mut self, changes: Vec<Change>, order: &impl BorderOrder) -> Result<Vec<Change>, RowError> {
+    /// A row does not fit its shape, or a change cannot be placed because its image lacks columns.
+    pub fn sift(&mut self, changes: Vec<Change>, order: &impl BorderOrder) -> Result<Vec<Change>, SiftError> {
         if self.is_done() {
             return Ok(changes);
         }
         let all = changes.len();
         let mut kept = Vec::with_capacity(all);
         for change in changes {
-            match self.tables.get_mut(&shape_of(&change)) {
+            match self.tables.get_mut(&change.shape()) {
                 Some(table) => kept.extend(table.sift(change, order)?),
                 None => kept.push(change),
             }
@@ -183,14 +177,6 @@ pub enum Closed {
     Stale,
     /// Emit these, with nothing between.
     Chunks(Vec<Chunk>),
-}
-
-/// The table a change belongs to.
-#[must_use]
-pub fn shape_of(change: &Change) -> ShapeId {
-    match change {
-        Change::Insert { shape, .. } | Change::Update { shape, .. } | Change::Delete { shape, .. } => *shape,
-    }
 }
 
 fn find<'a>(shapes: &'a [TableShape], name: &TableName) -> Option<(ShapeId, &'a TableShape)> {

@@ -42,6 +42,7 @@ pub(super) fn shape(has_key: bool) -> TableShape {
         map: None,
         has_secondary_unique: false,
         create_sql: String::new(),
+        defaults: None,
     }
 }
 

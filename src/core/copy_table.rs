@@ -4,13 +4,12 @@
 //! order keys: who asks passes a `BorderOrder`. One chunk is open at most; its rows and its fold are counted in bytes,
 //! and whoever drives the copy voids the chunk when the count is over its budget.
 
-use std::collections::BTreeMap;
-
 use crate::core::change::{BinlogPosition, Change, Chunk, Key, Row};
+use crate::core::copy_fold::{KeyFold, SiftError};
 use crate::core::copy_state::{BorderOrder, is_at_or_after};
 use crate::core::key::key_of;
 use crate::core::row::{RowError, RowLayout};
-use crate::core::row_bag::{RowBag, change_bytes, key_bytes, pieces, row_bytes};
+use crate::core::row_bag::{RowBag, change_bytes, pieces, row_bytes};
 use crate::core::shape::{ShapeId, TableShape};
 
 /// Where a key stands in the copy of its table.
@@ -45,25 +44,25 @@ enum Copied {
 
 /// Changes of a keyless table, with the end of the transaction each came from.
 #[derive(Debug, Default)]
-struct Queue {
+pub(super) struct Queue {
     committed: Vec<(BinlogPosition, Vec<Change>)>,
     pending: Vec<Change>,
 }
 
 /// What the stream changed inside the open chunk.
 #[derive(Debug)]
-enum Fold {
-    /// The last image of each key, None when it was deleted. The last one decides: a view shows a prefix of the key's history.
-    ByKey(BTreeMap<Key, Option<Row>>),
+pub(super) enum Fold {
+    /// What became of each key.
+    ByKey(KeyFold),
     /// A multiset has no keys: every change in order.
     InOrder(Queue),
 }
 
 #[derive(Debug)]
-struct OpenChunk {
+pub(super) struct OpenChunk {
     low: Option<Key>,
     high: Option<Key>,
-    fold: Fold,
+    pub(super) fold: Fold,
     read: Option<ReadRows>,
     bytes: u64,
 }
@@ -84,10 +83,10 @@ pub enum Closing {
 #[derive(Debug)]
 pub struct CopyTable {
     id: ShapeId,
-    shape: TableShape,
-    layout: RowLayout,
+    pub(super) shape: TableShape,
+    pub(super) layout: RowLayout,
     copied: Copied,
-    open: Option<OpenChunk>,
+    pub(super) open: Option<OpenChunk>,
 }
 
 impl CopyTable {
@@ -146,7 +145,11 @@ impl CopyTable {
     /// Bytes of rows held for the open chunk.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
-        self.open.as_ref().map_or(0, |open| open.bytes)
+        let folded = |open: &OpenChunk| match &open.fold {
+            Fold::ByKey(fold) => fold.bytes(),
+            Fold::InOrder(_) => 0,
+        };
+        self.open.as_ref().map_or(0, |open| open.bytes + folded(open))
     }
 
     /// The open chunk holds one row at most, and changes of that row only: less cannot travel.
@@ -154,12 +157,12 @@ impl CopyTable {
     pub fn holds_one_row(&self) -> bool {
         let Some(open) = &self.open else { return true };
         let rows = open.read.as_ref().map_or(&[][..], |read| &read.rows);
-        let Fold::ByKey(images) = &open.fold else { return false };
-        match (rows, images.len()) {
+        let Fold::ByKey(fold) = &open.fold else { return false };
+        match (rows, fold.keys().len()) {
             ([], 0 | 1) | ([_], 0) => true,
             ([row], 1) => self
                 .key(row)
-                .is_ok_and(|key| key.is_some_and(|key| images.contains_key(&key))),
+                .is_ok_and(|key| key.is_some_and(|key| fold.keys().any(|folded| *folded == key))),
             _ => false,
         }
     }
@@ -179,7 +182,7 @@ impl CopyTable {
             "one chunk at a time, of a table that is not done"
         );
         let fold = if self.shape.key.is_some() {
-            Fold::ByKey(BTreeMap::new())
+            Fold::ByKey(KeyFold::default())
         } else {
             Fold::InOrder(Queue::default())
         };
@@ -220,8 +223,8 @@ impl CopyTable {
     /// Keeps what of `change` is to be emitted now; folds or drops the rest.
     ///
     /// # Errors
-    /// A row does not fit the shape.
-    pub fn sift(&mut self, change: Change, order: &impl BorderOrder) -> Result<Option<Change>, RowError> {
+    /// A row does not fit the shape, or it came from a range that is not on the target and lacks columns.
+    pub fn sift(&mut self, change: Change, order: &impl BorderOrder) -> Result<Option<Change>, SiftError> {
         if self.is_done() {
             return Ok(Some(change));
         }
@@ -240,7 +243,8 @@ impl CopyTable {
                 let kept = self.settle(self.place(&key, order), key, None);
                 Ok(kept.then_some(Change::Delete { shape, before }))
             }
-            Change::Update { shape, before, after } => self.sift_update(shape, before, after, order),
+            Change::Update { shape, before, after } => Ok(self.sift_update(shape, before, after, order)?),
+            Change::Partial { shape, before, after } => self.sift_partial(shape, before, after, order),
         }
     }
 
@@ -285,18 +289,13 @@ impl CopyTable {
     }
 
     /// Folds or drops one image; true when it is to be emitted.
-    fn settle(&mut self, place: Place, key: Key, image: Option<&Row>) -> bool {
+    pub(super) fn settle(&mut self, place: Place, key: Key, image: Option<&Row>) -> bool {
         if place == Place::Open
             && let Some(OpenChunk {
-                fold: Fold::ByKey(images),
-                bytes,
-                ..
+                fold: Fold::ByKey(fold), ..
             }) = &mut self.open
         {
-            *bytes += key_bytes(&key) + image.map_or(0, row_bytes);
-            if let Some(Some(old)) = images.insert(key, image.map(Row::detached)) {
-                *bytes -= row_bytes(&old);
-            }
+            fold.set(key, image);
         }
         place == Place::Copied
     }
@@ -313,7 +312,7 @@ impl CopyTable {
         }
     }
 
-    fn key_needed(&self, row: &Row) -> Result<Key, RowError> {
+    pub(super) fn key_needed(&self, row: &Row) -> Result<Key, RowError> {
         Ok(self.key(row)?.expect("the shape has a key: asked before"))
     }
 
@@ -327,32 +326,18 @@ impl CopyTable {
             .as_ref()
             .and_then(|open| open.read.as_ref())
             .is_some_and(|r| is_at_or_after(at, &r.high_mark));
-        if !is_ready {
+        if !is_ready || self.is_spoiled() {
             return Ok(Closing::NotYet);
         }
         let open = self.open.take().expect("ready means open");
         let read = open.read.expect("ready means read");
         match open.fold {
-            Fold::ByKey(images) => {
-                let rows = self.replay(read.rows, images)?;
+            Fold::ByKey(fold) => {
+                let rows = fold.replay(read.rows, &self.layout, |row| self.key_needed(row))?;
                 Ok(Closing::Done(vec![self.advance(open.low, open.high, rows)]))
             }
             Fold::InOrder(queue) => Ok(self.close_keyless(queue, read)),
         }
-    }
-
-    /// Lays the folded images over the rows. Replaced rows keep their place, new ones follow at the end.
-    fn replay(&self, rows: Vec<Row>, mut images: BTreeMap<Key, Option<Row>>) -> Result<Vec<Row>, RowError> {
-        let mut kept = Vec::with_capacity(rows.len());
-        for row in rows {
-            match images.remove(&self.key_needed(&row)?) {
-                None => kept.push(row),
-                Some(Some(image)) => kept.push(image),
-                Some(None) => {}
-            }
-        }
-        kept.extend(images.into_values().flatten());
-        Ok(kept)
     }
 
     fn advance(&mut self, low: Option<Key>, high: Option<Key>, rows: Vec<Row>) -> Chunk {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::core::change::{BinlogPosition, Change, Row, TxnPart};
+use crate::core::change::{BinlogPosition, Change, TxnPart};
 use crate::core::gtid_set::GtidSet;
 use crate::core::net_effect::{FoldError, NetEffect, TableEffect};
 use crate::core::row::RowLayout;
@@ -201,12 +201,7 @@ impl Grouper {
 }
 
 fn change_bytes(change: &Change) -> u64 {
-    let bytes = |row: &Row| row.0.len() as u64;
-    match change {
-        Change::Insert { after, .. } => bytes(after),
-        Change::Update { before, after, .. } => bytes(before) + bytes(after),
-        Change::Delete { before, .. } => bytes(before),
-    }
+    change.rows().map(|row| row.0.len() as u64).sum()
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Fed by `core::group`, feeds `mysql::target::statement`. Insert + delete is nothing, delete + insert is an update, an
 //! update that ends where it began is nothing, a changed key is a delete and an insert. Tables without a key keep every
-//! change in source order: their rows cannot be told apart. Deletes are meant to run before inserts.
+//! change in source order: their rows cannot be told apart. So do tables of which a row image lacks columns, from that change on.
+//! Deletes are meant to run before inserts.
 
 use std::collections::HashMap;
 
@@ -55,8 +56,9 @@ pub struct TableEffect {
     pub updates: Vec<(Row, Row)>,
     /// Rows that come: their last after-images.
     pub inserts: Vec<Row>,
-    /// Changes of a table without a key, in source order; the three above are empty then.
-    pub keyless: Vec<Change>,
+    /// Changes to be carried out one by one, in source order, behind the three above: all of a table without a key, and of any
+    /// other those from the first on whose images lack columns.
+    pub in_order: Vec<Change>,
 }
 
 impl TableEffect {
@@ -66,14 +68,14 @@ impl TableEffect {
             deletes: Vec::new(),
             updates: Vec::new(),
             inserts: Vec::new(),
-            keyless: Vec::new(),
+            in_order: Vec::new(),
         }
     }
 
     /// Nothing is to be done.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.deletes.is_empty() && self.updates.is_empty() && self.inserts.is_empty() && self.keyless.is_empty()
+        self.deletes.is_empty() && self.updates.is_empty() && self.inserts.is_empty() && self.in_order.is_empty()
     }
 }
 
@@ -91,7 +93,7 @@ struct TableFold {
     table: std::sync::Arc<Table>,
     fates: Vec<Fate>,
     fate_of: HashMap<Key, usize>,
-    keyless: Vec<Change>,
+    in_order: Vec<Change>,
 }
 
 /// Folds changes as they come. Bounded by the limits of the group it belongs to.
@@ -104,7 +106,7 @@ pub struct NetEffect {
 impl NetEffect {
     /// Adds the next change.
     pub fn push(&mut self, tables: &Tables, change: Change) -> Result<(), FoldError> {
-        let shape = shape_of(&change);
+        let shape = change.shape();
         let at = match self.fold_of.get(&shape) {
             Some(at) => *at,
             None => self.open(tables, shape)?,
@@ -119,7 +121,7 @@ impl NetEffect {
             table: std::sync::Arc::clone(table),
             fates: Vec::new(),
             fate_of: HashMap::new(),
-            keyless: Vec::new(),
+            in_order: Vec::new(),
         });
         self.fold_of.insert(shape, self.tables.len() - 1);
         Ok(self.tables.len() - 1)
@@ -132,19 +134,17 @@ impl NetEffect {
     }
 }
 
-fn shape_of(change: &Change) -> ShapeId {
-    match change {
-        Change::Insert { shape, .. } | Change::Update { shape, .. } | Change::Delete { shape, .. } => *shape,
-    }
-}
-
 impl TableFold {
     fn push(&mut self, change: Change) -> Result<(), FoldError> {
-        if self.table.shape.key.is_none() {
-            self.keyless.push(change);
+        if self.table.shape.key.is_none() || !self.in_order.is_empty() {
+            self.in_order.push(change);
             return Ok(());
         }
         match change {
+            Change::Partial { .. } => {
+                self.in_order.push(change);
+                Ok(())
+            }
             Change::Insert { after, .. } => self.insert(self.key(&after)?, after),
             Change::Delete { before, .. } => self.delete(self.key(&before)?, before),
             Change::Update { before, after, .. } => {
@@ -214,7 +214,7 @@ impl TableFold {
             self.fates.sort_by(|a, b| compare(shape, &a.key, &b.key));
         }
         let mut effect = TableEffect::new(self.shape);
-        effect.keyless = self.keyless;
+        effect.in_order = self.in_order;
         for fate in self.fates {
             match (fate.before, fate.after) {
                 (None, None) => {}
@@ -263,6 +263,7 @@ pub(crate) mod tests {
             map: None,
             has_secondary_unique: false,
             create_sql: String::new(),
+            defaults: None,
         }
     }
 
@@ -355,7 +356,22 @@ pub(crate) mod tests {
         for change in &changes {
             effect.push(&tables, change.clone()).unwrap();
         }
-        assert_eq!(effect.finish()[0].keyless, changes);
+        assert_eq!(effect.finish()[0].in_order, changes);
+    }
+
+    #[test]
+    fn from_the_first_image_that_lacks_columns_on_the_order_of_the_source_is_kept() {
+        let partial = Change::Partial {
+            shape: ShapeId(0),
+            before: crate::core::image::Image {
+                row: row(1, 0),
+                present: vec![1].into(),
+            },
+            after: None,
+        };
+        let effect = fold(&[insert(1, 1), update((1, 1), (1, 2)), partial.clone(), insert(1, 3)]);
+        assert_eq!(effect.inserts, [row(1, 2)]);
+        assert_eq!(effect.in_order, [partial, insert(1, 3)]);
     }
 
     type Model = BTreeMap<i32, i32>;
@@ -377,7 +393,7 @@ pub(crate) mod tests {
                 Change::Insert { .. } => drop(model.insert(id, value)),
                 Change::Delete { .. } => drop(model.remove(&id)),
                 Change::Update { after, .. } if *after == row(id, value) => drop(model.insert(id, value)),
-                Change::Update { .. } => drop(model.remove(&id)),
+                Change::Update { .. } | Change::Partial { .. } => drop(model.remove(&id)),
             }
         }
         changes

@@ -6,7 +6,8 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::core::change::Row;
-use crate::core::shape::{Storage, TableShape};
+use crate::core::image::is_set;
+use crate::core::shape::{ColumnKind, Storage, TableShape};
 
 /// The bytes are not a row of this shape, or the values cannot be one. Nothing was changed; a stream that holds such a row
 /// cannot be trusted.
@@ -62,6 +63,7 @@ pub enum RowError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowLayout {
     columns: Vec<Storage>,
+    json: Vec<bool>,
     bitmap_bytes: usize,
 }
 
@@ -70,8 +72,17 @@ impl RowLayout {
     #[must_use]
     pub fn new(shape: &TableShape) -> Self {
         let columns: Vec<_> = shape.columns.iter().map(|column| column.kind.storage()).collect();
+        let json = shape
+            .columns
+            .iter()
+            .map(|column| matches!(column.kind, ColumnKind::Json))
+            .collect();
         let bitmap_bytes = columns.len().div_ceil(8);
-        Self { columns, bitmap_bytes }
+        Self {
+            columns,
+            json,
+            bitmap_bytes,
+        }
     }
 
     /// Number of columns.
@@ -114,6 +125,41 @@ impl RowLayout {
                 found: row.len(),
             })
         }
+    }
+
+    /// The column holds JSON.
+    #[must_use]
+    pub fn is_json(&self, column: usize) -> bool {
+        self.json.get(column).copied().unwrap_or(false)
+    }
+
+    /// Reads an image of the columns in `present` only, at the front of `bytes`; more may follow. Puts one entry per column into
+    /// `values` (emptied first), None also for a column that is not there. Returns the image's length.
+    pub fn split_some<'a>(&self, bytes: &'a [u8], present: &[u8], values: &mut Vec<Option<&'a [u8]>>) -> Result<usize, RowError> {
+        values.clear();
+        let columns = (0..self.columns.len()).filter(|at| is_set(present, *at)).count();
+        let mut at = columns.div_ceil(8);
+        let nulls = bytes.get(..at).ok_or(RowError::Short {
+            column: self.columns.len(),
+            expected: at,
+            found: bytes.len(),
+        })?;
+        let mut seen = 0;
+        for (column, storage) in self.columns.iter().enumerate() {
+            if !is_set(present, column) {
+                values.push(None);
+                continue;
+            }
+            if is_null(nulls, seen) {
+                values.push(None);
+            } else {
+                let (start, end) = value_range(*storage, bytes, at, column)?;
+                values.push(Some(&bytes[start..end]));
+                at = end;
+            }
+            seen += 1;
+        }
+        Ok(at)
     }
 
     /// The row of these values: the inverse of `split`.
@@ -206,7 +252,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::shape::{Column, ColumnKind, RowKey, TableName};
+    use crate::core::shape::{Column, RowKey, TableName};
 
     /// A shape with these columns, the first `key` of them being its primary key.
     pub(crate) fn shape(kinds: Vec<ColumnKind>, key: usize) -> TableShape {
@@ -231,6 +277,7 @@ pub(crate) mod tests {
             map: None,
             has_secondary_unique: false,
             create_sql: String::new(),
+            defaults: None,
         }
     }
 

@@ -65,6 +65,18 @@ impl RowFilter {
         self.columns.iter().map(|column| &column.column)
     }
 
+    /// Ordinals of the columns it names.
+    pub fn columns_at(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().map(|column| column.at)
+    }
+
+    /// The name of a column it names.
+    #[must_use]
+    pub fn name_of(&self, at: usize) -> String {
+        let column = self.columns.iter().find(|column| column.at == at);
+        column.map(|column| column.column.name.clone()).unwrap_or_default()
+    }
+
     /// Whether the row belongs to the target; None: only the server knows.
     ///
     /// # Errors

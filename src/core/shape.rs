@@ -3,6 +3,7 @@
 //! Made by `mysql::source::inspect` from information_schema, kept in `peer_meta.shape`, sent over the link as JSON.
 //! `ColumnKind` is the logical type with all parameters that decide the binlog encoding of a value.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,10 @@ pub struct TableShape {
     pub key: Option<RowKey>,
     /// Every other unique key exists: updates must then be DELETE all, INSERT all (PROTOCOLS 10).
     pub has_secondary_unique: bool,
+    /// Canonical bytes, in hex, of what a column becomes that an INSERT leaves out, by ordinal; a column without an entry becomes
+    /// NULL or cannot be left out. None: not looked up, by an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<BTreeMap<usize, String>>,
     /// `SHOW CREATE TABLE` of the source.
     pub create_sql: String,
     /// What becomes of it on its way to the target; None: nothing. Stands in the stored text only when there is one.

@@ -81,6 +81,7 @@ impl TableShape {
             name: map.to.clone(),
             // A definition that cannot be rewritten was refused when the map was made.
             create_sql: definition(self, map).unwrap_or_default(),
+            defaults: None,
             map: None,
             ..self.clone()
         };
@@ -249,6 +250,7 @@ mod tests {
             create_sql: "CREATE TABLE `orders` (\n  `id` int NOT NULL,\n  `total` int,\n  `note` int,\n  PRIMARY KEY (`id`),\n  \
                          KEY `n` (`note`)\n) ENGINE=InnoDB"
                 .into(),
+            defaults: None,
             map: None,
         }
     }

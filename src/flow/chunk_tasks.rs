@@ -18,8 +18,8 @@ use crate::core::gtid_set::GtidSet;
 use crate::core::job_spec::DatabaseSpec;
 use crate::core::row_bag::row_bytes;
 use crate::core::shape::{ShapeId, TableShape};
+use crate::flow::chunk_errors;
 use crate::mysql::error::Error;
-use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome, Waited, binlog_end, check_server};
 
@@ -223,7 +223,9 @@ impl ChunkTasks {
                 table.step = Step::Read;
                 Ok(Some((done.shape, Some(read))))
             }
-            Answer::Read(ReadOutcome::TooLarge, _) if table.shape.key.is_none() => Err(too_large(&table.shape)),
+            Answer::Read(ReadOutcome::TooLarge, _) if table.shape.key.is_none() => {
+                Err(chunk_errors::too_large(&table.shape, KEYLESS_READ_MAX))
+            }
             Answer::Read(outcome, _) => {
                 if outcome == ReadOutcome::TooLarge {
                     table.size = table.size.halved();
@@ -240,6 +242,7 @@ impl ChunkTasks {
             self.tables.remove(&id);
         } else if let Some(table) = self.tables.get_mut(&id) {
             table.step = Step::Waiting;
+            table.stale = 0;
         }
     }
 
@@ -256,12 +259,7 @@ impl ChunkTasks {
         if table.stale < STALE_TRIES {
             return Ok(());
         }
-        Err(Error::Unsuitable {
-            object: table.shape.name.to_string(),
-            found: format!("a table without a key that was changed during each of {STALE_TRIES} reads"),
-            expected: "a primary key, a unique key of NOT NULL columns, or a moment without writes".into(),
-            fix: format!("{}, or stop its writers until it is copied", add_key(&table.shape)),
-        })
+        Err(chunk_errors::always_changed(&table.shape, STALE_TRIES))
     }
 
     /// Gives up a chunk that holds too much; the next one is smaller.
@@ -273,7 +271,7 @@ impl ChunkTasks {
             return Ok(());
         };
         if table.shape.key.is_none() {
-            return Err(too_large(&table.shape));
+            return Err(chunk_errors::too_large(&table.shape, KEYLESS_READ_MAX));
         }
         table.size = table.size.halved();
         table.step = if matches!(table.step, Step::Reading { .. }) {
@@ -282,6 +280,22 @@ impl ChunkTasks {
             Step::Waiting
         };
         Ok(())
+    }
+
+    /// Gives up a chunk in which a row changed in a way its images do not tell. The next one is smaller, and shows what came of it.
+    ///
+    /// # Errors
+    /// It was so each time.
+    pub fn spoiled(&mut self, id: ShapeId) -> Result<(), Error> {
+        self.shrink(id)?;
+        let Some(table) = self.tables.get_mut(&id) else {
+            return Ok(());
+        };
+        table.stale += 1;
+        if table.stale < STALE_TRIES {
+            return Ok(());
+        }
+        Err(chunk_errors::always_spoiled(&table.shape, STALE_TRIES))
     }
 
     /// The stream has come to `at` without a change of definitions.
@@ -370,23 +384,4 @@ async fn binlog_end_after(error: &Error, spec: &DatabaseSpec) -> Option<BinlogPo
     let end = binlog_end(&mut session).await.ok();
     session.close().await;
     end
-}
-
-fn too_large(shape: &TableShape) -> Error {
-    Error::Unsuitable {
-        object: shape.name.to_string(),
-        found: format!(
-            "a table without a key and with more than {} MiB of rows",
-            KEYLESS_READ_MAX >> 20
-        ),
-        expected: "a primary key, or a unique key of NOT NULL columns".into(),
-        fix: add_key(shape),
-    }
-}
-
-fn add_key(shape: &TableShape) -> String {
-    format!(
-        "ALTER TABLE {} ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
-        quote::table(&shape.name)
-    )
 }

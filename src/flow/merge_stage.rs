@@ -127,6 +127,10 @@ impl MergeStage {
             self.tasks.shrink(shape)?;
             self.merger.void(shape);
         }
+        while let Some(shape) = self.merger.spoiled() {
+            self.tasks.spoiled(shape)?;
+            self.merger.void(shape);
+        }
         if !self.merger.is_between() {
             return Ok(());
         }

@@ -5,6 +5,7 @@
 //! transactions. Holds one part of a transaction, and the open chunks, whose bytes are bounded.
 
 use crate::core::change::{BinlogPosition, Change, CopyRow, Item, Key, TxnPart};
+use crate::core::copy_fold::SiftError;
 use crate::core::copy_state::{Closed, CopyState};
 use crate::core::copy_table::{CopyTable, ReadRows};
 use crate::core::gtid_set::{Gtid, GtidSet};
@@ -214,7 +215,21 @@ impl Merger {
             let shape_of = |shape| copy.table(shape).expect("questions are about tables of the copy").shape();
             self.oracle.ask(&questions, |question| shape_of(question.shape)).await?;
         }
-        Ok(self.copy.sift(changes, self.oracle.answers()).map_err(bad_row)?)
+        let sifted = self.copy.sift(changes, self.oracle.answers());
+        sifted.map_err(|error| match error {
+            SiftError::Row(error) => bad_row(error).into(),
+            SiftError::Moved { .. } => FlowError::from(self.not_whole(&error)),
+        })
+    }
+
+    fn not_whole(&self, error: &SiftError) -> Error {
+        Error::NotReplicable {
+            gtid: self.txn.as_ref().map_or_else(|| "none".into(), |txn| txn.gtid.to_string()),
+            found: error.to_string(),
+            expected: "binlog_row_image = FULL while a table is copied in which keys change".into(),
+            fix: "set binlog_row_image = FULL on the source for all sessions, then copy the tables again with a new job; it may be set back when they are copied"
+                .into(),
+        }
     }
 
     /// Registers a chunk up to `high` and returns its lower border. Its `W0` is `passed()`.
@@ -233,6 +248,11 @@ impl Merger {
     /// Drops the open chunk of a table: it is read again.
     pub fn void(&mut self, shape: ShapeId) {
         self.copy.void(shape);
+    }
+
+    /// A table whose open chunk is of no use.
+    pub fn spoiled(&self) -> Option<ShapeId> {
+        self.copy.tables().find(|(_, table)| table.is_spoiled()).map(|(id, _)| id)
     }
 
     /// Ends every chunk whose time has come.

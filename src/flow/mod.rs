@@ -3,6 +3,7 @@
 pub mod applier;
 mod applier_care;
 pub mod byte_channel;
+mod chunk_errors;
 pub mod chunk_tasks;
 pub mod cut_off;
 pub mod ddl_apply;

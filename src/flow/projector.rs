@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use crate::core::change::{Change, Chunk, Item, Row, TxnPart};
-use crate::core::copy_state::shape_of;
+use crate::core::change::{Chunk, Item, Row, TxnPart};
+use crate::core::gtid_set::Gtid;
 use crate::core::job_spec::DatabaseSpec;
-use crate::core::projection::Projection;
+use crate::core::projection::{Projection, ProjectionError};
 use crate::core::row::RowError;
 use crate::core::shape::{ShapeId, TableShape};
 use crate::flow::error::FlowError;
@@ -76,11 +76,11 @@ impl Projector {
     fn part(&self, mut part: TxnPart) -> Result<TxnPart, Error> {
         let mut changes = Vec::with_capacity(part.changes.len());
         for change in part.changes {
-            let shape = shape_of(&change);
+            let shape = change.shape();
             match self.tables.get(&shape) {
                 Some(table) => {
                     let projected = table.projection.change(change, |row| self.passes(shape, table, row));
-                    changes.extend(projected.map_err(|error| bad_row(table, &error))?);
+                    changes.extend(projected.map_err(|error| not_projected(table, error, &part.gtid))?);
                 }
                 None => changes.push(change),
             }
@@ -144,12 +144,10 @@ fn questions<'a>(tables: &'a HashMap<ShapeId, Mapped>, item: &Item) -> Result<Ve
     match item {
         Item::Txn(part) => {
             for change in &part.changes {
-                match change {
-                    Change::Insert { shape, after: row } | Change::Delete { shape, before: row } => look(*shape, row)?,
-                    Change::Update { shape, before, after } => {
-                        look(*shape, before)?;
-                        look(*shape, after)?;
-                    }
+                let Some(table) = tables.get(&change.shape()) else { continue };
+                let judged = table.projection.judged(change);
+                for row in judged.map_err(|error| not_projected(table, error, &part.gtid))? {
+                    look(change.shape(), &row)?;
                 }
             }
         }
@@ -157,6 +155,20 @@ fn questions<'a>(tables: &'a HashMap<ShapeId, Mapped>, item: &Item) -> Result<Ve
         Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } | Item::Ddl(_) => {}
     }
     Ok(questions)
+}
+
+fn not_projected(table: &Mapped, error: ProjectionError, gtid: &Gtid) -> Error {
+    match error {
+        ProjectionError::Row(error) => bad_row(table, &error),
+        error @ (ProjectionError::Lacks { .. } | ProjectionError::Enters) => Error::NotReplicable {
+            gtid: gtid.to_string(),
+            found: format!("{}: {error}", table.name),
+            expected: "all columns of a table with a filter".into(),
+            fix: "set binlog_row_image = FULL and binlog_row_value_options = '' on the source for all sessions, then copy the tables \
+                  again with a new job; or take `where` out of the job"
+                .into(),
+        },
+    }
 }
 
 fn bad_row(table: &Mapped, error: &RowError) -> Error {

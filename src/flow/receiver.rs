@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -20,10 +21,11 @@ use crate::flow::byte_channel::ByteSender;
 use crate::flow::error::FlowError;
 use crate::flow::sink_meter::SinkMeter;
 use crate::transport::stream::{FrameReceiver, FrameSender};
-use crate::wire::batch::{decode_batch, item_bytes};
+use crate::wire::batch::{BATCH_BYTES_MAX, decode_batch, item_bytes};
 use crate::wire::error::WireError;
-use crate::wire::frame::{DATA, Frame};
+use crate::wire::frame::{DATA, DATA_PIECE};
 use crate::wire::message::{Message, SinkToSource, SourceToSink};
+use crate::wire::pieces::Pieces;
 
 /// Silence after which the path to the source is dead. The source sends at least one frame a second.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -93,6 +95,7 @@ async fn receive(
     items: &ByteSender<Arrived>,
     meter: &SinkMeter,
 ) -> Result<Infallible, FlowError> {
+    let mut pieces = Pieces::new(BATCH_BYTES_MAX);
     loop {
         let frame = timeout(SILENCE_MAX, frames.recv_frame())
             .await
@@ -100,8 +103,10 @@ async fn receive(
         let frame = frame.ok_or(FlowError::Ended {
             while_: "the sink task was receiving",
         })?;
-        if frame.kind == DATA {
-            hand_over(frame, items, meter).await?;
+        if matches!(frame.kind, DATA | DATA_PIECE) {
+            if let Some(body) = pieces.take(frame)? {
+                hand_over(body, items, meter).await?;
+            }
         } else {
             follow(peer, SourceToSink::from_frame(&frame)?, meter)?;
         }
@@ -109,9 +114,9 @@ async fn receive(
 }
 
 /// Hands the items of a batch to the applier, waiting for room.
-async fn hand_over(frame: Frame, items: &ByteSender<Arrived>, meter: &SinkMeter) -> Result<(), FlowError> {
-    let bytes_wire = frame.body.len() as u64;
-    let batch = decode_batch(frame.body)?;
+async fn hand_over(body: Bytes, items: &ByteSender<Arrived>, meter: &SinkMeter) -> Result<(), FlowError> {
+    let bytes_wire = body.len() as u64;
+    let batch = decode_batch(body)?;
     let weights: Vec<usize> = batch.iter().map(item_bytes).collect();
     meter.batch(bytes_wire, weights.iter().sum::<usize>() as u64);
     let last = batch.len().saturating_sub(1);

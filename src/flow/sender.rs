@@ -25,6 +25,7 @@ use crate::transport::stream::{FrameReceiver, FrameSender};
 use crate::wire::batch::{BatchEncoder, encode_batch, item_bytes};
 use crate::wire::frame::{DATA, DATA_BYTES_MAX, Frame};
 use crate::wire::message::{Message, SinkToSource, SourceToSink};
+use crate::wire::pieces::frames;
 
 /// Time without a frame after which an empty one goes. A fifth of what the sink takes for a dead path.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
@@ -207,7 +208,9 @@ impl Sender {
         let body = encode_batch(&items, compression(&self.link), &mut self.encoder).map_err(too_large)?;
         let bytes = body.len() as u64;
         self.wait_for_credit(bytes).await?;
-        self.send_frame(Frame { kind: DATA, body }).await?;
+        for frame in frames(body) {
+            self.send_frame(frame).await?;
+        }
         drop(turns);
         self.sent += bytes;
         let (raw, in_flight) = (self.encoder.raw_bytes() as u64, self.in_flight());

@@ -11,24 +11,17 @@ use bytes::Bytes;
 use crate::core::change::{Change, Chunk, CopyPlan, Item, Key, Row, TxnPart};
 use crate::core::ddl::Ddl;
 use crate::core::gtid_set::GtidSet;
+use crate::core::image::Image;
 use crate::core::shape::ShapeId;
 use crate::wire::codec;
 use crate::wire::compress::{Compression, Compressor, unpack};
 use crate::wire::error::WireError;
-use crate::wire::frame::DATA_BYTES_MAX;
 use crate::wire::txn_head::{GtidHead, TxnHead};
+pub use crate::wire::weight::{change_bytes, item_bytes};
 
-/// Most bytes of an item's wire form beside its texts, keys and rows: all varints at their longest.
-const ITEM_BYTES: usize = 128;
-
-/// The same of one change or one row of a chunk.
-const ROW_BYTES: usize = 16;
-
-/// The same of the id of a prepared transaction.
-const GTID_BYTES: usize = 40;
-
-/// The same of one table to be copied.
-const PLAN_BYTES: usize = 16;
+/// Most bytes of a batch before packing: an UPDATE of the largest row that is carried. Bounds what a peer makes another hold; four
+/// times a LONGBLOB of 64 MiB, before and after (guess: servers take 64 MiB by default).
+pub const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// An item without its rows. Append-only: variants are numbered by their place.
 #[derive(Debug, Encode, Decode)]
@@ -64,9 +57,31 @@ struct PlanHead {
 /// A change: its table and the lengths of its rows.
 #[derive(Debug, Encode, Decode)]
 pub(super) enum ChangeHead {
-    Insert { shape: u32, after: u32 },
-    Update { shape: u32, before: u32, after: u32 },
-    Delete { shape: u32, before: u32 },
+    Insert {
+        shape: u32,
+        after: u32,
+    },
+    Update {
+        shape: u32,
+        before: u32,
+        after: u32,
+    },
+    Delete {
+        shape: u32,
+        before: u32,
+    },
+    Partial {
+        shape: u32,
+        before: ImageHead,
+        after: Option<ImageHead>,
+    },
+}
+
+/// An image that lacks columns: the bitmap of those it has, and the length of its row.
+#[derive(Debug, Encode, Decode)]
+pub(super) struct ImageHead {
+    present: Vec<u8>,
+    row: u32,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -94,66 +109,23 @@ impl BatchEncoder {
     }
 }
 
-/// An upper bound of the bytes an item takes in a batch before packing; what it weighs in channels.
-#[must_use]
-pub fn item_bytes(item: &Item) -> usize {
-    ITEM_BYTES
-        + match item {
-            // A set has no cheap length; it is sent once.
-            Item::Start {
-                executed,
-                source_uuid,
-                copy,
-            } => executed.to_string().len() + source_uuid.len() + copy.len() * PLAN_BYTES,
-            // Definition text dominates; names and types of columns are counted generously.
-            Item::Shape { shape, .. } => shape_bytes(shape),
-            Item::Txn(part) => {
-                let prepared = part.prepared.as_ref().map_or(0, |gtid| gtid.source.tag.len() + GTID_BYTES);
-                part.gtid.source.tag.len()
-                    + prepared
-                    + part.position.file.len()
-                    + part.changes.iter().map(change_bytes).sum::<usize>()
-            }
-            Item::Chunk(chunk) => {
-                let keys = [&chunk.low, &chunk.high].into_iter().flatten().flat_map(|key| &key.0);
-                keys.map(|value| value.len() + 9).sum::<usize>()
-                    + chunk.rows.iter().map(|row| row.0.len() + ROW_BYTES).sum::<usize>()
-            }
-            Item::Reset { .. } => 0,
-            Item::Ddl(ddl) => ddl.statement.len() + ddl_json(ddl).len(),
-        }
-}
-
-/// An upper bound of the bytes one change takes in a batch before packing.
-#[must_use]
-pub fn change_bytes(change: &Change) -> usize {
-    ROW_BYTES
-        + match change {
-            Change::Insert { after: row, .. } | Change::Delete { before: row, .. } => row.0.len(),
-            Change::Update { before, after, .. } => before.0.len() + after.0.len(),
-        }
-}
-
-fn shape_bytes(shape: &crate::core::shape::TableShape) -> usize {
-    serde_json::to_string(shape).map_or(DATA_BYTES_MAX, |json| json.len())
-}
-
-fn ddl_json(ddl: &Ddl) -> String {
+pub(super) fn ddl_json(ddl: &Ddl) -> String {
     serde_json::to_string(ddl).expect("a change of definitions has only text keys")
 }
 
-/// Encodes items, packed as `compression` says. Never longer than a data frame when the items' [`item_bytes`] are not.
+/// Encodes items, packed as `compression` says. Never longer than a data frame when the items' [`item_bytes`] are not; what is
+/// longer goes through `pieces`.
 ///
 /// # Errors
-/// [`WireError::TooLong`] when the items exceed a data frame before packing: the receiver would refuse them.
+/// [`WireError::TooLong`] when the items exceed [`BATCH_BYTES_MAX`] before packing: the receiver would refuse them.
 pub fn encode_batch(items: &[Item], compression: Compression, encoder: &mut BatchEncoder) -> Result<Bytes, WireError> {
     let heads: Vec<Head> = items.iter().map(head_of).collect();
     encoder.plain = codec::encode(&heads);
     for item in items {
         each_row(item, |row| encoder.plain.extend_from_slice(&row.0));
     }
-    // One byte less than a frame: `compress` puts its codec byte before the body.
-    let (found, max) = (encoder.plain.len(), DATA_BYTES_MAX - 1);
+    // One byte less: `compress` puts its codec byte before the body.
+    let (found, max) = (encoder.plain.len(), BATCH_BYTES_MAX - 1);
     if found > max {
         return Err(WireError::TooLong {
             what: "a batch",
@@ -170,7 +142,7 @@ pub fn encode_batch(items: &[Item], compression: Compression, encoder: &mut Batc
 /// Any [`WireError`]; damaged or hostile bytes never panic and never claim more memory than the limits of `wire`.
 pub fn decode_batch(packed: Bytes) -> Result<Vec<Item>, WireError> {
     let plain = unpack(packed)?;
-    let (heads, consumed) = codec::decode_front::<Vec<Head>>(&plain, DATA_BYTES_MAX)?;
+    let (heads, consumed) = codec::decode_front::<Vec<Head>>(&plain, BATCH_BYTES_MAX)?;
     let mut body = Body {
         bytes: plain,
         at: consumed,
@@ -248,6 +220,18 @@ fn change_head_of(change: &Change) -> ChangeHead {
             shape: shape.0,
             before: row_length(before),
         },
+        Change::Partial { shape, before, after } => ChangeHead::Partial {
+            shape: shape.0,
+            before: image_head_of(before),
+            after: after.as_ref().map(image_head_of),
+        },
+    }
+}
+
+fn image_head_of(image: &Image) -> ImageHead {
+    ImageHead {
+        present: image.present.to_vec(),
+        row: row_length(&image.row),
     }
 }
 
@@ -256,15 +240,9 @@ fn row_length(row: &Row) -> u32 {
     u32::try_from(row.0.len()).unwrap_or(u32::MAX)
 }
 
-fn each_row(item: &Item, mut take: impl FnMut(&Row)) {
+fn each_row(item: &Item, take: impl FnMut(&Row)) {
     match item {
-        Item::Txn(part) => part.changes.iter().for_each(|change| match change {
-            Change::Insert { after: row, .. } | Change::Delete { before: row, .. } => take(row),
-            Change::Update { before, after, .. } => {
-                take(before);
-                take(after);
-            }
-        }),
+        Item::Txn(part) => part.changes.iter().flat_map(Change::rows).for_each(take),
         Item::Chunk(chunk) => chunk.rows.iter().for_each(take),
         Item::Start { .. } | Item::Shape { .. } | Item::Reset { .. } | Item::Ddl(_) => {}
     }
@@ -357,6 +335,18 @@ fn change_of(head: ChangeHead, body: &mut Body) -> Result<Change, WireError> {
             shape: ShapeId(shape),
             before: body.row(before)?,
         },
+        ChangeHead::Partial { shape, before, after } => Change::Partial {
+            shape: ShapeId(shape),
+            before: image_of(before, body)?,
+            after: after.map(|after| image_of(after, body)).transpose()?,
+        },
+    })
+}
+
+fn image_of(head: ImageHead, body: &mut Body) -> Result<Image, WireError> {
+    Ok(Image {
+        row: body.row(head.row)?,
+        present: head.present.into(),
     })
 }
 
@@ -396,7 +386,19 @@ mod tests {
             (shape_id(), row()).prop_map(|(shape, after)| Change::Insert { shape, after }),
             (shape_id(), row(), row()).prop_map(|(shape, before, after)| Change::Update { shape, before, after }),
             (shape_id(), row()).prop_map(|(shape, before)| Change::Delete { shape, before }),
+            (shape_id(), image(), proptest::option::of(image())).prop_map(|(shape, before, after)| Change::Partial {
+                shape,
+                before,
+                after
+            }),
         ]
+    }
+
+    fn image() -> impl Strategy<Value = Image> {
+        (row(), vec(any::<u8>(), 0..5)).prop_map(|(row, present)| Image {
+            row,
+            present: present.into(),
+        })
     }
 
     fn position() -> impl Strategy<Value = BinlogPosition> {
@@ -468,6 +470,7 @@ mod tests {
             map: None,
             has_secondary_unique: true,
             create_sql: "CREATE TABLE …".into(),
+            defaults: None,
         }
     }
 
@@ -578,20 +581,6 @@ mod tests {
             panic!("{part:?}")
         };
         assert_eq!(after.0.as_ptr_range().end, end);
-    }
-
-    #[test]
-    fn rows_that_exceed_a_frame_are_refused_by_the_sender() {
-        let row = Row(vec![0; DATA_BYTES_MAX].into());
-        let large = Item::Chunk(Chunk {
-            shape: ShapeId(0),
-            low: None,
-            high: None,
-            rows: vec![row],
-            is_last: true,
-        });
-        let refused = encode_batch(&[large], Compression::Lz4, &mut BatchEncoder::default());
-        assert!(matches!(refused, Err(WireError::TooLong { .. })), "{refused:?}");
     }
 
     proptest! {

@@ -15,11 +15,14 @@ pub const HEADER_BYTES: usize = 10;
 /// Most bytes in the body of a control frame. Bounds what a peer makes another allocate; far above every message.
 pub const CONTROL_BYTES_MAX: usize = 1024 * 1024;
 
-/// Most bytes in the body of a data frame. A batch closes at a few MiB; one huge row must still fit.
+/// Most bytes in the body of a data frame. A batch closes at a few MiB; one that holds a huge row travels in pieces.
 pub const DATA_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Kind of a frame that carries a batch of changes. Kinds with this bit may be as long as [`DATA_BYTES_MAX`].
 pub const DATA: u8 = 0x80;
+
+/// Kind of a frame that carries a piece of a batch that is longer than a frame; the last piece is a [`DATA`] frame.
+pub const DATA_PIECE: u8 = 0x81;
 
 /// Layout of the header. `Hello` travels in it too, so it changes only with a new handshake.
 const FRAME_VERSION: u8 = 1;

@@ -6,4 +6,6 @@ pub mod compress;
 pub mod error;
 pub mod frame;
 pub mod message;
+pub mod pieces;
 mod txn_head;
+mod weight;

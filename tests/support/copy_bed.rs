@@ -81,6 +81,7 @@ impl Sink {
                 self.delete(&before);
                 self.insert(after);
             }
+            Change::Partial { .. } => panic!("the source logs whole rows"),
         }
     }
 

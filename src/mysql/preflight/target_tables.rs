@@ -325,6 +325,7 @@ mod tests {
             }),
             has_secondary_unique: false,
             create_sql: String::new(),
+            defaults: None,
             map: None,
         };
         change(&mut found);

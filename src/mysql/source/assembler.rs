@@ -21,9 +21,9 @@ use crate::mysql::source::scope::{Meaning, Scope};
 use crate::mysql::source::table_map::{MapError, TableMaps, table_id};
 use crate::mysql::source::xa::OpenXa;
 
-/// Largest compressed transaction once inflated. The driver inflates it as a whole, so this bounds memory from the second
-/// such transaction on, not the first; 64 MiB is a guess at four times the link's frame limit.
-const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
+/// Largest compressed transaction once inflated. The driver inflates it as a whole before anybody can look, so this only says
+/// what is refused, and memory needs twice as much; what MySQL takes for the largest event.
+const PAYLOAD_BYTES_MAX: u64 = 1 << 30;
 
 /// The transaction that is being read.
 #[derive(Debug)]
@@ -160,15 +160,11 @@ impl Assembler {
         };
         let Some(table) = table else { return Ok(None) };
         let name = &table.shape.name;
-        if event_kind == kind::PARTIAL_UPDATE_ROWS {
-            let fix = "set binlog_row_value_options = '' on the source, then copy the tables again";
-            return Err(self.refused(format!("a partial JSON update of {name}"), "whole rows", fix));
-        }
         let changes = match rows_event::changes(event_kind, body, table) {
             Ok(changes) => changes,
-            Err(error @ RowsError::PartialImage { .. }) => {
-                let fix = "set binlog_row_image = FULL on the source for all sessions, then copy the tables again";
-                return Err(self.refused(format!("{name}: {error}"), "binlog_row_image = FULL", fix));
+            Err(RowsError::Incomplete(reason)) => {
+                let fix = "set binlog_row_image = FULL on the source for all sessions, then copy the tables again with a new job";
+                return Err(self.refused(format!("{name}: {reason}"), "binlog_row_image = FULL", fix));
             }
             Err(error) => return Err(self.broken(format!("{name}: {error}"))),
         };

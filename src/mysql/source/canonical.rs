@@ -176,7 +176,7 @@ fn encode_json(text: &Value, types: &Value, out: &mut Vec<u8>) -> Result<(), &'s
 }
 
 /// Appends the canonical bytes of one value; the error names what was expected.
-fn encode_value(kind: &ColumnKind, value: &Value, out: &mut Vec<u8>) -> Result<(), &'static str> {
+pub(super) fn encode_value(kind: &ColumnKind, value: &Value, out: &mut Vec<u8>) -> Result<(), &'static str> {
     use ColumnKind as K;
     match (kind, value) {
         (K::Int { bytes, .. }, value) => put_little(out, integer(value)?, *bytes),

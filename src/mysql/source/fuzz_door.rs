@@ -3,7 +3,7 @@
 use mysql_common::binlog::consts::BinlogVersion;
 use mysql_common::binlog::events::{Event, FormatDescriptionEvent};
 
-use crate::core::change::{Change, Row};
+use crate::core::change::Row;
 use crate::core::shape::{ShapeId, TableShape};
 use crate::mysql::source::assembler::Assembler;
 use crate::mysql::source::reader_event::ReaderEvent;
@@ -24,23 +24,20 @@ pub fn changes_in(table: &TableShape, stream: &[u8]) -> Vec<Row> {
         match assembler.take(&event) {
             Ok(first) => {
                 let events = first.into_iter().chain(assembler.ready.drain(..));
-                rows.extend(events.flat_map(|event| match event {
-                    ReaderEvent::Changes(changes) => changes.into_iter().flat_map(images).collect(),
-                    _ => Vec::new(),
+                rows.extend(events.flat_map(|event| {
+                    match event {
+                        ReaderEvent::Changes(changes) => changes
+                            .into_iter()
+                            .flat_map(|change| change.rows().cloned().collect::<Vec<_>>())
+                            .collect(),
+                        _ => Vec::new(),
+                    }
                 }));
             }
             Err(_) => break,
         }
     }
     rows
-}
-
-fn images(change: Change) -> Vec<Row> {
-    match change {
-        Change::Insert { after, .. } => vec![after],
-        Change::Update { before, after, .. } => vec![before, after],
-        Change::Delete { before, .. } => vec![before],
-    }
 }
 
 /// An event without a position, which is one without a checksum.

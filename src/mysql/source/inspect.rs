@@ -11,9 +11,11 @@ use crate::core::shape::{Column, ColumnKind, RowKey, TableName, TableShape};
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
+use crate::mysql::source::defaults;
 
 /// SHOW CREATE TABLE leaves out engine and character set in some modes of a server, and quotes as it is told.
-const PLAIN_DEFINITIONS: &str = "SET SESSION sql_mode = '', sql_quote_show_create = ON";
+/// In UTC: a TIMESTAMP's default is shown in the time zone of the session.
+const PLAIN_DEFINITIONS: &str = "SET SESSION sql_mode = '', sql_quote_show_create = ON, time_zone = '+00:00'";
 /// Makes generated invisible primary keys appear like any other column; else their tables would look keyless (facts F11).
 const SHOW_HIDDEN_KEYS: &str = "SET SESSION show_gipk_in_create_table_and_information_schema = ON";
 /// Row estimates as the engine has them now, not as they were up to a day ago.
@@ -77,6 +79,7 @@ async fn shape(session: &mut Session, name: &TableName) -> Result<TableShape, Er
         .first::<(String, String)>(format!("SHOW CREATE TABLE {}", quote::table(name)))
         .await?;
     let (_, create_sql) = create.ok_or_else(|| missing(name))?;
+    let defaults = defaults::read(session, name, &columns).await?;
     Ok(TableShape {
         name: name.clone(),
         columns,
@@ -84,6 +87,7 @@ async fn shape(session: &mut Session, name: &TableName) -> Result<TableShape, Er
         has_secondary_unique: indexes.keys().any(|index| Some(index) != used.as_ref()),
         key,
         create_sql,
+        defaults: Some(defaults),
     })
 }
 

@@ -1,13 +1,15 @@
 //! Rows events to changes, without a copy per row.
 //!
 //! Fed by the assembler with events of tables in scope. The event's bytes are copied once; each row is a slice of them.
-//! Refuses images that are not FULL: their rows cannot be compared or applied.
+//! Images that lack columns are read by `partial_image`.
 
 use bytes::Bytes;
 
 use crate::core::change::{Change, Row};
+use crate::core::image::is_set;
 use crate::core::row::RowError;
 use crate::mysql::source::event::{Cursor, Damaged, kind};
+use crate::mysql::source::partial_image;
 use crate::mysql::source::scope::ScopeTable;
 
 /// Why the rows cannot be read.
@@ -19,9 +21,9 @@ pub(super) enum RowsError {
     /// A row is cut.
     #[error("damaged row: {0}")]
     Row(#[from] RowError),
-    /// Columns are missing in the image.
-    #[error("found a row image of {found} columns, expected all {expected}")]
-    PartialImage { found: usize, expected: usize },
+    /// Columns are missing in the image, and the change cannot be told without them.
+    #[error("{0}")]
+    Incomplete(String),
 }
 
 /// Table id of the event that only ends a statement.
@@ -29,12 +31,16 @@ pub(super) const TABLE_ID_NONE: u64 = 0x00ff_ffff;
 
 /// Reads all rows of an event.
 pub(super) fn changes(event_kind: u8, body: &[u8], table: &ScopeTable) -> Result<Vec<Change>, RowsError> {
-    let is_update = matches!(event_kind, kind::UPDATE_ROWS | kind::UPDATE_ROWS_V1);
-    let mut rows = Rows {
-        bytes: rows_bytes(event_kind, is_update, body, table)?,
-        at: 0,
-        table,
-    };
+    let head = Head::read(event_kind, body, table)?;
+    if head.is_whole(table) {
+        return whole(event_kind, Bytes::copy_from_slice(head.rows), table);
+    }
+    partial_image::changes(event_kind, &head, table)
+}
+
+/// Rows with all their columns.
+fn whole(event_kind: u8, bytes: Bytes, table: &ScopeTable) -> Result<Vec<Change>, RowsError> {
+    let mut rows = Rows { bytes, at: 0, table };
     let mut changes = Vec::new();
     while !rows.is_over() {
         let shape = table.id;
@@ -52,33 +58,53 @@ pub(super) fn changes(event_kind: u8, body: &[u8], table: &ScopeTable) -> Result
     Ok(changes)
 }
 
-/// The part of the event behind its head, as one shared buffer.
-fn rows_bytes(event_kind: u8, is_update: bool, body: &[u8], table: &ScopeTable) -> Result<Bytes, RowsError> {
-    const WRONG: Damaged = Damaged("rows event");
-    let mut cursor = Cursor::new(body);
-    cursor.skip(8).ok_or(WRONG)?;
-    if matches!(event_kind, kind::WRITE_ROWS | kind::UPDATE_ROWS | kind::DELETE_ROWS) {
-        // Extra row information; the length counts itself.
-        let extra = cursor.uint(2).ok_or(WRONG)?;
-        cursor.skip(extra.checked_sub(2).ok_or(WRONG)?).ok_or(WRONG)?;
-    }
-    let expected = table.layout.columns();
-    let columns = cursor.packed().ok_or(WRONG)?;
-    // A row of no columns has no length: reading on would never end.
-    if columns != expected || columns == 0 {
-        return Err(RowsError::PartialImage {
-            found: columns,
-            expected,
-        });
-    }
-    for _ in 0..=usize::from(is_update) {
-        let present = cursor.take(columns.div_ceil(8)).ok_or(WRONG)?;
-        let found = (0..columns).filter(|at| present[at / 8] & (1 << (at % 8)) != 0).count();
-        if found != expected {
-            return Err(RowsError::PartialImage { found, expected });
+/// What stands before the rows.
+pub(super) struct Head<'a> {
+    /// Columns of the first image of each change.
+    pub present: &'a [u8],
+    /// Columns of the second; as the first where there is one only.
+    pub present_after: &'a [u8],
+    /// JSON values may be changes of documents.
+    pub is_partial_json: bool,
+    /// The rows.
+    pub rows: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    fn read(event_kind: u8, body: &'a [u8], table: &ScopeTable) -> Result<Self, RowsError> {
+        const WRONG: Damaged = Damaged("rows event");
+        let is_partial_json = event_kind == kind::PARTIAL_UPDATE_ROWS;
+        let mut cursor = Cursor::new(body);
+        cursor.skip(8).ok_or(WRONG)?;
+        if is_partial_json || matches!(event_kind, kind::WRITE_ROWS | kind::UPDATE_ROWS | kind::DELETE_ROWS) {
+            // Extra row information; the length counts itself.
+            let extra = cursor.uint(2).ok_or(WRONG)?;
+            cursor.skip(extra.checked_sub(2).ok_or(WRONG)?).ok_or(WRONG)?;
         }
+        let columns = cursor.packed().ok_or(WRONG)?;
+        // A row of no columns has no length: reading on would never end.
+        if columns != table.layout.columns() || columns == 0 {
+            return Err(WRONG.into());
+        }
+        let present = cursor.take(columns.div_ceil(8)).ok_or(WRONG)?;
+        let is_update = is_partial_json || matches!(event_kind, kind::UPDATE_ROWS | kind::UPDATE_ROWS_V1);
+        let present_after = if is_update {
+            cursor.take(columns.div_ceil(8)).ok_or(WRONG)?
+        } else {
+            present
+        };
+        Ok(Self {
+            present,
+            present_after,
+            is_partial_json,
+            rows: cursor.rest(),
+        })
     }
-    Ok(Bytes::copy_from_slice(cursor.rest()))
+
+    fn is_whole(&self, table: &ScopeTable) -> bool {
+        let all = |bits: &[u8]| (0..table.layout.columns()).all(|at| is_set(bits, at));
+        !self.is_partial_json && all(self.present) && all(self.present_after)
+    }
 }
 
 struct Rows<'a> {
@@ -105,7 +131,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::row::RowLayout;
     use crate::core::row::tests::shape;
     use crate::core::shape::{ColumnKind, ShapeId};
 
@@ -120,12 +145,7 @@ mod tests {
             ],
             1,
         );
-        ScopeTable {
-            id: ShapeId(5),
-            layout: RowLayout::new(&shape),
-            shape,
-            since: Default::default(),
-        }
+        ScopeTable::new(ShapeId(5), shape, Default::default())
     }
 
     const HEAD: [u8; 11] = [7, 0, 0, 0, 0, 0, 1, 0, 2, 0, 2];
@@ -157,15 +177,6 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_all_columns_is_refused() {
-        let minimal = [&HEAD[..], &[1], &[0, 1]].concat();
-        assert_eq!(
-            changes(kind::DELETE_ROWS, &minimal, &table()),
-            Err(RowsError::PartialImage { found: 1, expected: 2 })
-        );
-    }
-
-    #[test]
     fn an_update_without_its_second_image_is_an_error() {
         let cut = [&HEAD[..], &[3, 3], &[2, 9]].concat();
         assert!(changes(kind::UPDATE_ROWS, &cut, &table()).is_err());
@@ -173,9 +184,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_changes_or_an_error(tail in prop::collection::vec(0u8..12, 0..60), event_kind in 23u8..33) {
+        fn any_bytes_are_changes_or_an_error(tail in prop::collection::vec(0u8..12, 0..60), event_kind in 23u8..40) {
             let _ = changes(event_kind, &tail, &table());
             let _ = changes(event_kind, &[&HEAD[..], &[3, 3], &tail].concat(), &table());
+            let _ = changes(event_kind, &[&HEAD[..], &[1, 2], &tail].concat(), &table());
         }
     }
 }

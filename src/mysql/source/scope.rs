@@ -14,7 +14,7 @@ use crate::core::ddl_scope::{ReplicatedNames, Touch, changes_rows};
 use crate::core::ddl_statement::{self, Statement};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::row::RowLayout;
-use crate::core::shape::{ShapeId, TableName, TableShape};
+use crate::core::shape::{Column, ShapeId, TableName, TableShape};
 use crate::core::table_choice::Chosen;
 use crate::core::table_wanted::Wanted;
 use crate::mysql::source::query_session::updated_schemas;
@@ -37,8 +37,44 @@ pub(super) struct ScopeTable {
     pub id: ShapeId,
     pub shape: TableShape,
     pub layout: RowLayout,
+    /// What a column becomes that an INSERT leaves out.
+    pub left_out: Vec<LeftOut>,
     /// Of these transactions nothing that concerns the table is looked at.
     pub since: GtidSet,
+}
+
+/// What a column becomes that an INSERT leaves out, when the image leaves it out too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    Null,
+    Value(Vec<u8>),
+    /// Not known.
+    Unknown,
+}
+
+impl ScopeTable {
+    pub fn new(id: ShapeId, shape: TableShape, since: GtidSet) -> Self {
+        let layout = RowLayout::new(&shape);
+        let left_out = |(at, column): (usize, &Column)| match shape.defaults.as_ref().map(|defaults| defaults.get(&at)) {
+            Some(Some(hex)) => from_hex(hex).map_or(LeftOut::Unknown, LeftOut::Value),
+            Some(None) if column.is_nullable || column.is_generated => LeftOut::Null,
+            Some(None) | None => LeftOut::Unknown,
+        };
+        Self {
+            id,
+            layout,
+            left_out: shape.columns.iter().enumerate().map(left_out).collect(),
+            shape,
+            since,
+        }
+    }
+}
+
+fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    let digits = hex.as_bytes().chunks(2);
+    digits
+        .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())
+        .collect()
 }
 
 /// What a statement is to the job.
@@ -67,18 +103,13 @@ impl Scope {
         let mut names_known = wanted.as_ref().map(|wanted| wanted.exact.clone()).unwrap_or_default();
         let mut schemas: HashMap<String, HashMap<String, Arc<ScopeTable>>> = HashMap::new();
         for (id, shape) in tables {
-            let layout = RowLayout::new(&shape);
             let name = shape.name.clone();
             if !names_known.contains(&name) {
                 names_known.push(name.clone());
             }
             let row = copy.iter().find(|row| row.table == name);
-            let table = Arc::new(ScopeTable {
-                id,
-                shape,
-                layout,
-                since: row.map(|row| row.since.clone()).unwrap_or_default(),
-            });
+            let since = row.map(|row| row.since.clone()).unwrap_or_default();
+            let table = Arc::new(ScopeTable::new(id, shape, since));
             schemas.entry(name.schema).or_default().insert(name.table, table);
         }
         Self {

@@ -4,7 +4,7 @@
 //! changes, `Resolved`; that of its XA ROLLBACK is `Begin`, `Resolved`. XA COMMIT … ONE PHASE is an ordinary transaction.
 
 use crate::core::change::Change;
-use crate::core::copy_state::{is_at_or_after, shape_of};
+use crate::core::copy_state::is_at_or_after;
 use crate::core::gtid_set::Gtid;
 use crate::mysql::source::assembler::{Assembler, Step};
 use crate::mysql::source::event::Query;
@@ -122,7 +122,7 @@ impl Assembler {
     /// What was held comes as changes of transaction `gtid`: of a table that was looked up after that nothing comes.
     fn queue_changes(&mut self, changes: Vec<Vec<Change>>, gtid: &Gtid) {
         for mut changes in changes {
-            changes.retain(|change| !self.scope.is_covered(shape_of(change), gtid));
+            changes.retain(|change| !self.scope.is_covered(change.shape(), gtid));
             if !changes.is_empty() {
                 self.ready.push_back(ReaderEvent::Changes(changes));
             }

@@ -10,7 +10,7 @@ use crate::core::job_spec::DatabaseSpec;
 use crate::mysql::error::Error;
 use crate::mysql::session::Session;
 use crate::mysql::target::packet::{Packet, PacketError};
-use crate::mysql::target::statement::{STATEMENT_ROWS_MAX, Statement, StatementLimits};
+use crate::mysql::target::statement::{ANY_COUNT, STATEMENT_ROWS_MAX, Statement, StatementLimits};
 use crate::mysql::target::turn::{TURN_LIMIT, guard_statement};
 
 /// Bytes of one packet: beyond it a round trip costs nothing compared to the work (facts/apply c: 0.3–1.5 MB is the plateau).
@@ -156,7 +156,7 @@ impl ApplySession {
             let wrong = counts
                 .iter()
                 .zip(&statements[from..to])
-                .position(|(found, statement)| *found != statement.expected);
+                .position(|(found, statement)| statement.expected != ANY_COUNT && *found != statement.expected);
             if let Some(at) = wrong {
                 return Err(Failure::Statement {
                     at: from + at,
@@ -208,8 +208,11 @@ impl ApplySession {
         packet.push("BEGIN");
         for (at, statement) in statements.iter().enumerate() {
             packet.push(&statement.sql);
-            packet.push(&guard_statement(statement.expected));
-            roles.extend([Role::Row(at), Role::Guard(at)]);
+            roles.push(Role::Row(at));
+            if statement.expected != ANY_COUNT {
+                packet.push(&guard_statement(statement.expected));
+                roles.push(Role::Guard(at));
+            }
         }
         for statement in inside {
             packet.push(statement);

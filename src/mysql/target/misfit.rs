@@ -97,17 +97,27 @@ impl Place<'_> {
         };
         self.apply.session().execute("ROLLBACK TO SAVEPOINT one").await?;
         let (before, after) = images(change);
-        let look = self.look(before, after).await?;
+        let exactly = self.exactly(change)?;
+        let look = self.look(before, after, &exactly).await?;
         let Some(kind) = self.kind(before.is_some(), &look, code.is_some()) else {
             // All of it is as it should be: only the server sees no difference between the old row and the new one.
-            self.put(before, after, &look).await?;
+            self.put_change(change, &look).await?;
             return Ok(None);
         };
         let misfit = self.misfit(kind, change, &look)?;
         if self.policy.on_conflict != OnConflict::TargetWins {
-            self.put(before, after, &look).await?;
+            self.put_change(change, &look).await?;
         }
         Ok(Some(misfit))
+    }
+
+    /// The condition that an old row meets which is as it was on the source, as far as that is known.
+    fn exactly(&self, change: &Change) -> Result<String, Error> {
+        match change {
+            Change::Insert { .. } => Ok("TRUE".into()),
+            Change::Update { before, .. } | Change::Delete { before, .. } => self.sql.exactly(before),
+            Change::Partial { before, .. } => self.sql.this_image(before, Check::Image),
+        }
     }
 
     fn savepoint(&self, sql: &str) -> Statement {
@@ -137,11 +147,11 @@ impl Place<'_> {
         }
     }
 
-    async fn look(&mut self, before: Option<&Row>, after: Option<&Row>) -> Result<Look, Error> {
+    async fn look(&mut self, before: Option<&Row>, after: Option<&Row>, exactly: &str) -> Result<Look, Error> {
         let own = match before {
             Some(before) if self.has_key() => {
-                let (key, exactly) = (self.sql.key_condition(before)?, self.sql.exactly(before)?);
-                self.select(&key, &exactly).await?.into_iter().next()
+                let key = self.sql.key_condition(before)?;
+                self.select(&key, exactly).await?.into_iter().next()
             }
             _ => None,
         };
@@ -190,13 +200,51 @@ impl Place<'_> {
     }
 
     /// Puts the source's row in the place of whatever is in its way.
+    async fn put_change(&mut self, change: &Change, look: &Look) -> Result<(), Error> {
+        let (before, after) = images(change);
+        let Change::Partial { before: known, .. } = change else {
+            return self.put(before, after, look).await;
+        };
+        if after.is_none() {
+            return self.put(before, None, look).await;
+        }
+        if look.own.is_none() {
+            return self.put_nothing(known);
+        }
+        if let Some(condition) = &look.clash_condition {
+            let sql = format!("DELETE FROM {} WHERE {condition}", self.sql.quoted_name());
+            self.apply.session().execute(sql).await?;
+        }
+        let mut statements = Vec::new();
+        self.sql.in_order(change, Check::Key, &mut statements)?;
+        for statement in statements {
+            self.apply.session().execute(statement.sql).await?;
+        }
+        Ok(())
+    }
+
+    /// A row that is missing cannot be made of some of its columns. What is only probed goes on without it.
+    fn put_nothing(&self, known: &crate::core::image::Image) -> Result<(), Error> {
+        if self.policy.on_conflict == OnConflict::Pause {
+            return Ok(());
+        }
+        Err(Error::RowMismatch {
+            table: self.sql.name().to_string(),
+            expectation: "the row to be made anew has all its columns in the binlog, which has some only (`binlog_row_image`)"
+                .into(),
+            key: self.sql.key_text(&known.row)?,
+            gtid: String::new(),
+            others: 0,
+        })
+    }
+
     async fn put(&mut self, before: Option<&Row>, after: Option<&Row>, look: &Look) -> Result<(), Error> {
         let name = self.sql.quoted_name().to_owned();
         if let Some(before) = before {
             let sql = if self.has_key() {
                 format!("DELETE FROM {name} WHERE {}", self.sql.key_condition(before)?)
             } else {
-                self.sql.keyless_delete(before)?.sql
+                self.sql.delete_exactly(before)?.sql
             };
             self.apply.session().execute(sql).await?;
         }
@@ -305,5 +353,6 @@ fn images(change: &Change) -> (Option<&Row>, Option<&Row>) {
         Change::Insert { after, .. } => (None, Some(after)),
         Change::Update { before, after, .. } => (Some(before), Some(after)),
         Change::Delete { before, .. } => (Some(before), None),
+        Change::Partial { before, after, .. } => (Some(&before.row), after.as_ref().map(|after| &after.row)),
     }
 }

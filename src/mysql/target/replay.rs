@@ -12,7 +12,6 @@ use crate::core::disposition::Disposition;
 use crate::core::group::{Group, GroupLimits, Grouper};
 use crate::core::ids::Seq;
 use crate::core::progress::Progress;
-use crate::core::shape::ShapeId;
 use crate::mysql::error::Error;
 use crate::mysql::target::apply::Failure;
 use crate::mysql::target::conflict_store::{self, Standing};
@@ -160,7 +159,7 @@ impl Target {
             let mut place = Place {
                 apply,
                 control,
-                sql: Self::find(tables, shape_of(change))?,
+                sql: Self::find(tables, change.shape())?,
                 tables: folding,
                 policy,
             };
@@ -287,11 +286,5 @@ fn record(misfit: Misfit, number: u64, origin: Origin<'_>, decision: &str) -> Co
         decision: decision.into(),
         author: String::new(),
         reason: String::new(),
-    }
-}
-
-fn shape_of(change: &Change) -> ShapeId {
-    match change {
-        Change::Insert { shape, .. } | Change::Update { shape, .. } | Change::Delete { shape, .. } => *shape,
     }
 }

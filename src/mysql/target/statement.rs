@@ -19,6 +19,9 @@ use crate::mysql::target::literal;
 /// Rows in one statement; 1,000 to 5,000 is the plateau of a copy (facts/apply c).
 pub const STATEMENT_ROWS_MAX: usize = 1_000;
 
+/// Any number of affected rows is right.
+pub const ANY_COUNT: u64 = u64::MAX;
+
 /// How large a statement may grow.
 #[derive(Clone, Copy, Debug)]
 pub struct StatementLimits {
@@ -41,7 +44,7 @@ impl StatementLimits {
 pub struct Statement {
     /// The text.
     pub sql: String,
-    /// Affected rows when all went as it should.
+    /// Affected rows when all went as it should, or `ANY_COUNT`.
     pub expected: u64,
     /// `schema.table`.
     pub table: Arc<Table>,
@@ -56,7 +59,7 @@ pub struct Statement {
 pub struct TableSql {
     pub(super) table: Arc<Table>,
     pub(super) name: String,
-    quoted: Vec<String>,
+    pub(super) quoted: Vec<String>,
     pub(super) written: Vec<usize>,
     delete: Form,
     /// Deletes a row only when every column is as it was.
@@ -156,9 +159,6 @@ impl TableSql {
     /// column of it is as it was on the source.
     pub fn effect(&self, effect: &TableEffect, limits: StatementLimits, check: Check) -> Result<Vec<Statement>, Error> {
         let mut statements = Vec::new();
-        for change in &effect.keyless {
-            self.keyless(change, &mut statements)?;
-        }
         let (befores, afters) = (
             effect.updates.iter().map(|update| &update.0),
             effect.updates.iter().map(|update| &update.1),
@@ -176,6 +176,9 @@ impl TableSql {
             statements.extend(self.rows(effect.deletes.iter(), limits, &self.delete)?);
             statements.extend(self.rows(afters, limits, &self.update)?);
             statements.extend(self.insert(effect.inserts.iter(), limits)?);
+        }
+        for change in &effect.in_order {
+            self.in_order(change, check, &mut statements)?;
         }
         Ok(statements)
     }
@@ -335,7 +338,7 @@ impl TableSql {
         self.table.shape.key.as_ref().map_or(&[], |key| &key.columns)
     }
 
-    fn each(
+    pub(super) fn each(
         &self,
         row: &Row,
         columns: &[usize],
@@ -356,7 +359,7 @@ impl TableSql {
         Ok(values)
     }
 
-    fn bad_row(&self, reason: String) -> Error {
+    pub(super) fn bad_row(&self, reason: String) -> Error {
         Error::BadRow {
             table: self.table.shape.name.to_string(),
             reason,
@@ -378,7 +381,7 @@ mod tests {
             deletes: vec![row(1, 1)],
             updates: vec![(row(2, 1), row(2, 2)), (row(3, 1), row(3, 2)), (row(4, 1), row(4, 2))],
             inserts: vec![row(5, 5)],
-            keyless: vec![],
+            in_order: vec![],
         }
     }
 

@@ -1,5 +1,6 @@
 //! All cases, one file per topic.
 
+mod images;
 mod json;
 mod moments;
 mod texts;
@@ -8,8 +9,14 @@ mod types;
 use crate::case::Case;
 
 pub fn all() -> Vec<Case> {
-    [types::cases(), moments::cases(), texts::cases(), json::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        images::cases(),
+        types::cases(),
+        moments::cases(),
+        texts::cases(),
+        json::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
