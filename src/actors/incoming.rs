@@ -20,6 +20,7 @@ use crate::actors::handle::local_report;
 use crate::actors::me::Me;
 use crate::actors::placement::PlacementMsg;
 use crate::actors::sync_table::SyncTable;
+use crate::actors::target_look;
 use crate::actors::task_report::TaskReport;
 use crate::actors::tasks_msg::{SubscriptionId, TasksMsg};
 use crate::core::fault::Fault;
@@ -213,6 +214,7 @@ async fn answer(request: Request, doors: &Doors) -> Response {
                 report_json: serde_json::to_string(&report).expect("a report has only text keys"),
             }
         }
+        Request::LookAtTarget { job, inc, spec_json } => target_look::answer(job, inc, &spec_json).await,
         Request::Drain { is_draining } => match doors.drain.set(is_draining).await {
             Ok(is_changed) => Response::Drained { is_changed },
             Err(fault) => Response::Refused {

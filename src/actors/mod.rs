@@ -28,6 +28,7 @@ pub mod table_keeper;
 mod table_plan;
 pub mod table_view;
 pub mod target_cleaning;
+pub mod target_look;
 pub mod target_orders;
 pub mod task_entries;
 pub mod task_report;

@@ -8,8 +8,8 @@ use std::pin::Pin;
 
 use crate::admin::refusal::Refusal;
 use crate::admin::views::{
-    ChangeView, CheckView, HealthView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView, SubmitView,
-    VersionView,
+    ChangeView, CheckView, ConflictsView, HealthView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView,
+    StatusView, SubmitView, VersionView,
 };
 
 /// The boxed future of one answer.
@@ -78,6 +78,11 @@ pub trait Cluster: Send + Sync + 'static {
     /// Forgets the job and, from here, its rows in the target; refuses `Unknown`, and `NotReady` when the target is not reached
     /// from here (the job stays forgotten).
     fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView>;
+    /// The rows of a job that did not fit, from its target; refuses `Unknown`, and `NotReady` when no peer reaches it.
+    fn conflicts<'a>(&'a self, name: &'a str) -> Reply<'a, ConflictsView>;
+    /// Orders that one source transaction be passed over; refuses `Unknown`, `Exists` when it is applied already, and `NotReady` when
+    /// no peer reaches the target to know that.
+    fn skip<'a>(&'a self, name: &'a str, gtid: &'a str, reason: String) -> Reply<'a, ChangeView>;
     /// Lets a peer, by name or id, give its tasks away, or take tasks again; refuses `Unknown`.
     fn drain<'a>(&'a self, peer: &'a str, is_draining: bool) -> Reply<'a, PeerChangeView>;
     /// Lets a peer, by name or id, end: for a restart its sinks wait for it, else it gives its tasks away first. None: this peer.

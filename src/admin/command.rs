@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::admin::cluster::SubmitRequest;
 use crate::admin::views::{
-    ChangeView, CheckView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView, SubmitView, VersionView,
+    ChangeView, CheckView, ConflictsView, JobHistoryView, JobsView, MembersView, PeerChangeView, PlanView, StatusView,
+    SubmitView, VersionView,
 };
 
 /// What a peer can be told.
@@ -34,6 +35,20 @@ pub enum Command {
     History {
         /// The job.
         job: String,
+    },
+    /// The rows that did not fit.
+    Conflicts {
+        /// The job.
+        job: String,
+    },
+    /// Pass over one source transaction.
+    Skip {
+        /// The job.
+        job: String,
+        /// Canonical text of its GTID.
+        gtid: String,
+        /// Why.
+        reason: String,
     },
     /// Make the next version from an earlier one.
     Revert {
@@ -122,13 +137,15 @@ pub enum Answer {
     Status(Box<StatusView>),
     /// Of `history`.
     History(JobHistoryView),
+    /// Of `conflicts`.
+    Conflicts(ConflictsView),
     /// Of `submit`, `set` and `revert`.
     Submit(SubmitView),
     /// Of `plan`.
     Plan(Box<PlanView>),
     /// Of `check`.
     Check(CheckView),
-    /// Of `pause`, `resume`, `stop`, `restart`, `purge`.
+    /// Of `pause`, `resume`, `stop`, `restart`, `purge`, `skip`.
     Change(ChangeView),
     /// Of `drain`, `undrain`, `leave`.
     Peer(PeerChangeView),

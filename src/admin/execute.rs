@@ -44,6 +44,8 @@ async fn ask(cluster: &dyn Cluster, command: Command) -> Result<Answer, Refusal>
         Command::Submit(request) => Answer::Submit(cluster.submit(request).await?),
         Command::Set { job, settings } => Answer::Submit(cluster.set(&job, settings).await?),
         Command::History { job } => Answer::History(cluster.history(&job).await?),
+        Command::Conflicts { job } => Answer::Conflicts(cluster.conflicts(&job).await?),
+        Command::Skip { job, gtid, reason } => Answer::Change(cluster.skip(&job, &gtid, reason).await?),
         Command::Revert { job, version } => Answer::Submit(cluster.revert(&job, version).await?),
         Command::Plan { text } => Answer::Plan(Box::new(cluster.plan(text).await?)),
         Command::Check { text } => Answer::Check(cluster.check(text).await?),

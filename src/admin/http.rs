@@ -26,6 +26,7 @@ use crate::admin::census::Census;
 use crate::admin::cluster::{Cluster, JOB_TEXT_BYTES_MAX, SubmitRequest};
 use crate::admin::command::Command;
 use crate::admin::execute::execute;
+use crate::admin::http_conflicts;
 use crate::admin::http_peers::{act_on_peer, leave};
 use crate::admin::parse::job_name;
 use crate::admin::refusal::{Refusal, RefusalKind};
@@ -81,6 +82,8 @@ fn router(door: Door) -> Router {
         .route("/v1/jobs", get(jobs).post(submit))
         .route("/v1/jobs/{name}", get(status).delete(purge))
         .route("/v1/jobs/{name}/history", get(history))
+        .route("/v1/jobs/{name}/conflicts", get(http_conflicts::conflicts))
+        .route("/v1/jobs/{name}/skip", post(http_conflicts::skip))
         .route("/v1/jobs/{name}/set", post(set))
         .route("/v1/jobs/{name}/revert", post(revert))
         .route("/v1/jobs/{name}/{action}", post(act))
@@ -224,7 +227,7 @@ fn action_command(job: String, action: &str) -> Result<Command, Refusal> {
         other => Err(Refusal::usage(
             "path",
             &format!("`{other}`"),
-            "pause, resume, stop, restart, set or revert",
+            "pause, resume, stop, restart, set, revert or skip",
             "POST /v1/jobs/NAME/pause",
         )),
     }

@@ -17,8 +17,8 @@ use crate::admin::job_plan::{plan_view, update_faults};
 use crate::admin::job_status::status_view;
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::{
-    ChangeView, CheckView, Desired, HealthView, JobHistoryView, JobsView, MemberView, MembersView, PeerChangeView, PlanView,
-    StatusView, SubmitResult, SubmitView, VersionView,
+    ChangeView, CheckView, ConflictsView, Desired, HealthView, JobHistoryView, JobsView, MemberView, MembersView, PeerChangeView,
+    PlanView, StatusView, SubmitResult, SubmitView, VersionView,
 };
 use crate::config::job::parse_job;
 use crate::config::job_set::parse_settings;
@@ -262,6 +262,14 @@ impl Cluster for Live {
 
     fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
         Box::pin(self.purge_with_target(name))
+    }
+
+    fn conflicts<'a>(&'a self, name: &'a str) -> Reply<'a, ConflictsView> {
+        Box::pin(self.conflicts_of(name))
+    }
+
+    fn skip<'a>(&'a self, name: &'a str, gtid: &'a str, reason: String) -> Reply<'a, ChangeView> {
+        Box::pin(self.skip_transaction(name, gtid, reason))
     }
 
     fn drain<'a>(&'a self, peer: &'a str, is_draining: bool) -> Reply<'a, PeerChangeView> {

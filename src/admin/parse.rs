@@ -4,6 +4,7 @@
 
 use crate::admin::cluster::SubmitRequest;
 use crate::admin::command::Command;
+use crate::admin::parse_skip::skip;
 use crate::admin::refusal::Refusal;
 use crate::config::cluster_rules::{LABEL_FORM, is_label};
 
@@ -14,6 +15,7 @@ Look
   jobs                  one line per job
   status JOB            one screen about a job            status orders
   history JOB           what happened, what changed       history orders
+  conflicts JOB         rows that did not fit             conflicts orders
   version               what this peer is
 Act
   submit [--update] [--expect-version N] [--adopt] [--no-check] <<EOF
@@ -30,6 +32,7 @@ Act
   stop JOB --fence      and end its owner in the target, also when the
                         owner does not hear it            stop orders --fence
   restart JOB           start its tasks anew              restart orders
+  skip JOB GTID --reason TEXT  pass over one transaction of the source
   purge JOB --yes       forget the job and its progress   purge orders --yes
   purge JOB --yes --target  and clean the target from this very peer
 Peers
@@ -44,7 +47,7 @@ Shell
 ";
 
 /// Commands of the design that this version does not do.
-pub const NOT_YET: &[&str] = &["auth", "conflicts", "resync", "skip", "snapshot", "verify", "watch"];
+pub const NOT_YET: &[&str] = &["auth", "resync", "snapshot", "verify", "watch"];
 
 /// One line of the shell, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +120,10 @@ fn request(name: &str, rest: &[&str]) -> Result<Request, Refusal> {
         "history" => Command::History {
             job: one_job(rest, "history JOB")?,
         },
+        "conflicts" => Command::Conflicts {
+            job: one_job(rest, "conflicts JOB")?,
+        },
+        "skip" => skip(rest)?,
         "set" => set(rest)?,
         "revert" => revert(rest)?,
         "pause" => Command::Pause {

@@ -17,6 +17,14 @@ pub const ADDRESS_DEFAULT: &str = "127.0.0.1:7422";
 /// Where its shell is.
 pub const ADMIN_DEFAULT: &str = "127.0.0.1:7421";
 
+/// Below the flags of `skip`.
+const SKIP_HELP: &str = "\
+Example: peer skip orders 3e11fa47-71ca-11e1-9e33-c80aa9429562:7 --reason \"known bad\"
+
+None of its rows is applied, and its GTID counts as done. It is kept in the
+job's history and in `peer conflicts`. A change of definitions without which
+later rows could not be applied is not passed over.";
+
 /// What `peer help plan` says beyond its flags.
 const PLAN_HELP: &str = "\
 Example: peer plan orders.toml
@@ -89,7 +97,8 @@ pub enum CliCommand {
     /// Change what can change while a job runs
     #[command(
         after_help = "Example: peer set orders link.rate=\"10 MB/s\" apply.group_transactions=500\n\n\
-        Keys: link.rate, link.batch_bytes, link.batch_delay, apply.group_transactions, apply.group_bytes"
+        Keys: link.rate, link.batch_bytes, link.batch_delay, apply.group_transactions, apply.group_bytes,\n\
+        apply.check, sink.on_conflict"
     )]
     Set {
         /// Name of the job
@@ -100,6 +109,19 @@ pub enum CliCommand {
     },
     /// What happened to a job, and what each version changed
     History(Job),
+    /// Rows of the target that did not fit, with both images
+    Conflicts(Job),
+    /// Pass over one transaction of the source; resume or restart gets the job going
+    #[command(after_help = SKIP_HELP)]
+    Skip {
+        /// Name of the job
+        job: String,
+        /// The transaction, UUID:NUMBER or UUID:TAG:NUMBER
+        gtid: String,
+        /// Why, for those who read the history later
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Make the next version of a job from an earlier one
     #[command(after_help = "Example: peer revert orders 2")]
     Revert {

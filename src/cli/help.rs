@@ -19,8 +19,8 @@ Run jobs
   revert JOB VERSION        back to a version        peer revert orders 2
   check | plan FILE         what it lacks; would do  peer check orders.toml
   pause | stop JOB          hold a job               peer pause orders
-  resume JOB                remove those holds       peer resume orders
-  restart JOB               start its tasks anew     peer restart orders
+  resume | restart JOB      lift those holds; start its tasks anew
+  skip JOB GTID --reason T  pass one transaction over (peer help skip)
   purge JOB [--yes]         forget job and progress  peer purge orders
   stop JOB --fence, submit FILE --adopt, purge JOB --target
                             act in the target at once, from the asked peer
@@ -31,7 +31,7 @@ Look
   members                   who is here              peer members
   jobs                      one line per job         peer jobs --json
   status JOB                one screen about a job   peer status orders
-  history JOB               what changed, and when   peer history orders
+  history | conflicts JOB   what changed; which rows did not fit
   shell                     type commands to a peer  peer shell
 More
   version, completions SHELL

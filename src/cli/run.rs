@@ -49,6 +49,11 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Submit(flags) => submit(&asker, flags),
         CliCommand::Set { job, settings } => asker.write(&job_path(job, "/set")?, &settings.join("\n")),
         CliCommand::History(job) => asker.get(&job_path(&job.job, "/history")?, Answer::History),
+        CliCommand::Conflicts(job) => asker.get(&job_path(&job.job, "/conflicts")?, Answer::Conflicts),
+        CliCommand::Skip { job, gtid, reason } => {
+            let body = serde_json::json!({ "gtid": gtid, "reason": reason }).to_string();
+            asker.tell(&job_path(job, "/skip")?, &body)
+        }
         CliCommand::Revert { job, version } => asker.write(&job_path(job, &format!("/revert?version={version}"))?, ""),
         CliCommand::Plan { file } => plan(&asker, file),
         CliCommand::Check { file } => check(&asker, file),
@@ -117,7 +122,11 @@ impl Asker {
     }
 
     fn act(&self, path: &str) -> Result<(), Failure> {
-        let answered = self.client.post::<ChangeView>(path, "")?;
+        self.tell(path, "")
+    }
+
+    fn tell(&self, path: &str, body: &str) -> Result<(), Failure> {
+        let answered = self.client.post::<ChangeView>(path, body)?;
         self.print(answered, Answer::Change);
         Ok(())
     }

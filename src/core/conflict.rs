@@ -9,6 +9,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::core::gtid_set::GtidSet;
+
 /// Records kept per job: enough to see a pattern, and bounded for a target that wins ten thousand times (guess). Older ones are only
 /// counted.
 pub const CONFLICTS_KEPT: u64 = 100;
@@ -182,6 +184,15 @@ pub struct ConflictList {
     pub pruned: u64,
     /// The kept ones, newest first.
     pub conflicts: Vec<Conflict>,
+}
+
+/// What a target holds of a job, for people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetLook {
+    /// All GTIDs that are applied or passed.
+    pub executed: GtidSet,
+    /// The rows that did not fit.
+    pub list: ConflictList,
 }
 
 #[cfg(test)]

@@ -227,6 +227,15 @@ pub enum Request {
         /// A `core::check::Question` as JSON.
         question_json: String,
     },
+    /// What does a job's target hold of it, as read from there? Changes nothing.
+    LookAtTarget {
+        /// The job.
+        job: JobName,
+        /// Its incarnation.
+        inc: Incarnation,
+        /// The job's spec as JSON.
+        spec_json: String,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -278,6 +287,11 @@ pub enum Response {
     Checked {
         /// A `core::check::Report` as JSON.
         report_json: String,
+    },
+    /// To `LookAtTarget`.
+    TargetSeen {
+        /// A `core::conflict::TargetLook` as JSON.
+        look_json: String,
     },
 }
 

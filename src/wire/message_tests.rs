@@ -86,6 +86,8 @@ golden! {
     plan_tables_is_these_bytes: Request::PlanTables { spec_json: "{}".into() } => "010106027b7d";
     tables_planned_is_these_bytes: Response::TablesPlanned { plan_json: "{}".into() } => "010107027b7d";
     can_serve_is_these_bytes: Request::CanServe { spec_json: "{}".into() } => "010107027b7d";
+    look_at_target_is_these_bytes: Request::LookAtTarget { job: JobName("j".into()), inc: Incarnation(1), spec_json: "{}".into() } => "010109016a01027b7d";
+    target_seen_is_these_bytes: Response::TargetSeen { look_json: "{}".into() } => "01010a027b7d";
     serves_is_these_bytes: Response::Serves { is_able: true } => "01010801";
     check_is_these_bytes: Request::Check { question_json: "{}".into() } => "010108027b7d";
     checked_is_these_bytes: Response::Checked { report_json: "{}".into() } => "010109027b7d";

@@ -149,6 +149,17 @@ async fn every_question_has_an_answer_for_people_and_one_for_programs() {
         (&["set", "orders", "link.rate=10 MB/s"], "updated: version 3"),
         (&["history", "orders"], "link.rate_bytes: 0 -> 10000000"),
         (&["revert", "orders", "1"], "updated: version 3"),
+        (&["conflicts", "orders"], "update of .orders"),
+        (
+            &[
+                "skip",
+                "orders",
+                "3e11fa47-71ca-11e1-9e33-c80aa9429562:7",
+                "--reason",
+                "it's known",
+            ],
+            "passes that transaction over",
+        ),
         (&["pause", "orders"], "paused"),
         (&["resume", "orders"], "resumed"),
         (&["stop", "orders"], "stopped"),

@@ -129,6 +129,16 @@ async fn versions_are_set_listed_and_reverted_over_http() {
     assert_eq!(status, 200);
     assert_keys(&history, "name incarnation version events");
     assert_keys(&history["events"][0], "version at by what note changes in_force kept");
+    let (status, conflicts) = doors.json("GET", "/v1/jobs/orders/conflicts", "").await;
+    assert_eq!(status, 200);
+    assert_keys(&conflicts, "name incarnation total pruned conflicts");
+    assert_keys(
+        &conflicts["conflicts"][0],
+        "number at schema table kind key gtid binlog_file binlog_pos operation before after found decision author reason",
+    );
+    let order = r#"{"gtid": "3e11fa47-71ca-11e1-9e33-c80aa9429562:7", "reason": "known bad"}"#;
+    let (status, skipped) = doors.json("POST", "/v1/jobs/orders/skip", order).await;
+    assert_eq!((status, &skipped["action"]), (200, &"skip".into()));
     let (status, reverted) = doors.json("POST", "/v1/jobs/orders/revert?version=1", "").await;
     assert_eq!((status, &reverted["result"]), (200, &"updated".into()));
     doors.close().await;
@@ -150,6 +160,15 @@ async fn what_cannot_be_answered_has_a_status_and_a_reason() {
         ("POST", "/v1/jobs/nope/set", "link.rate=0", 404),
         ("POST", "/v1/jobs/orders/revert", "", 400),
         ("GET", "/v1/jobs/nope/history", "", 404),
+        ("GET", "/v1/jobs/nope/conflicts", "", 404),
+        ("POST", "/v1/jobs/orders/skip", "", 400),
+        ("POST", "/v1/jobs/orders/skip", r#"{"gtid": "7", "reason": "r"}"#, 400),
+        (
+            "POST",
+            "/v1/jobs/orders/skip",
+            r#"{"gtid": "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-2", "reason": "r"}"#,
+            400,
+        ),
         ("POST", "/v1/jobs?updat=true", "", 400),
         ("POST", "/v1/jobs", &too_large, 400),
         ("PUT", "/v1/jobs", "", 405),

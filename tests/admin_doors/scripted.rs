@@ -6,6 +6,7 @@ use peer::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
 use peer::admin::refusal::{Refusal, RefusalKind};
 use peer::admin::views::*;
 use peer::core::check::{Check, Checks, Side};
+use peer::core::conflict::{Conflict, ConflictList, Image, Incoming};
 use peer::core::disposition::Disposition;
 use peer::core::fault::{Fault, Faults};
 use peer::core::finding::{Finding, Severity};
@@ -389,6 +390,41 @@ impl Cluster for Scripted {
 
     fn purge_target<'a>(&'a self, name: &'a str) -> Reply<'a, ChangeView> {
         in_target(name, "purge", None, true)
+    }
+
+    fn conflicts<'a>(&'a self, name: &'a str) -> Reply<'a, ConflictsView> {
+        let image = |v: i32| Image(vec![("id".to_owned(), 7.into()), ("v".to_owned(), v.into())]);
+        let conflict = Conflict {
+            number: 1,
+            table: "orders".to_owned(),
+            kind: "different".to_owned(),
+            incoming: Incoming {
+                operation: "update".to_owned(),
+                before: Some(image(1)),
+                after: Some(image(2)),
+            },
+            found: vec![image(3)],
+            decision: "paused".to_owned(),
+            ..Conflict::default()
+        };
+        let list = ConflictList {
+            total: 1,
+            pruned: 0,
+            conflicts: vec![conflict],
+        };
+        let name_of = name.to_owned();
+        answer(known(
+            name,
+            ConflictsView {
+                name: name_of,
+                incarnation: 1,
+                list,
+            },
+        ))
+    }
+
+    fn skip<'a>(&'a self, name: &'a str, _: &'a str, _: String) -> Reply<'a, ChangeView> {
+        change(name, "skip", None)
     }
 
     fn drain<'a>(&'a self, peer: &'a str, is_draining: bool) -> Reply<'a, PeerChangeView> {

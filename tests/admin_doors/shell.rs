@@ -36,6 +36,7 @@ async fn json_in_the_shell_is_the_body_of_http() {
         ("status orders --json", "/v1/jobs/orders"),
         ("status nope --json", "/v1/jobs/nope"),
         ("history orders --json", "/v1/jobs/orders/history"),
+        ("conflicts orders --json", "/v1/jobs/orders/conflicts"),
     ] {
         let text = doors.nc(&format!("{line}\nquit\n")).await;
         let answer = text.split(shell::PROMPT).nth(1).unwrap();

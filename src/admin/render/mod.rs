@@ -3,6 +3,7 @@
 //! Fed by the doors with views; pure. JSON is not made here: the views are the JSON.
 
 mod check;
+mod conflicts;
 mod history;
 mod plan;
 mod status;
@@ -21,6 +22,7 @@ use crate::admin::views::{
 };
 
 pub use check::check;
+pub use conflicts::conflicts;
 pub use history::history;
 pub use plan::plan;
 pub use status::status;
@@ -40,6 +42,7 @@ pub fn answer(answer: &Answer, width: u16) -> String {
         Answer::Jobs(view) => jobs(view, width),
         Answer::Status(view) => status(view, width),
         Answer::History(view) => history(view, width),
+        Answer::Conflicts(view) => conflicts(view, width),
         Answer::Submit(view) => submit(view, width),
         Answer::Plan(view) => plan(view, width),
         Answer::Check(view) => check(view, width),
@@ -211,6 +214,10 @@ fn change(view: &ChangeView) -> String {
         "stop" => "stopped",
         "restart" => "restarted",
         "purge" => "purged",
+        "skip" if view.changed => {
+            "passes that transaction over when it comes; `peer resume` goes on with a paused job, `peer restart` with a failed one"
+        }
+        "skip" => "ordered to pass that transaction over",
         other => other,
     };
     let already = if view.changed { "" } else { " already" };

@@ -4,6 +4,7 @@
 //! Fields are stable and only ever added. `None` is `null` and means "not known here", never zero. Holds no decision.
 
 mod check;
+mod conflicts;
 mod failure;
 mod history;
 mod jobs;
@@ -12,6 +13,7 @@ mod plan;
 mod status;
 
 pub use check::CheckView;
+pub use conflicts::ConflictsView;
 pub use failure::{FailureView, RetryView};
 pub use history::{ConcurrentView, EventView, JobHistoryView};
 pub use jobs::{ChangeView, Desired, JobLine, JobPhase, JobsView, OwnerView, SubmitResult, SubmitView, TargetView};

@@ -110,10 +110,14 @@ impl Target {
         Ok(seq)
     }
 
-    /// Commits that it is passed over; the target stays as it is.
+    /// Commits that it is passed over; the target stays as it is. One that was begun before counts as done.
     pub async fn ddl_skip(&mut self, ddl: &Ddl) -> Result<Seq, Error> {
         let next = progress_after(self.next_progress(), ddl, &DdlOutcome::default());
-        let inside = replace_statements(&self.meta, &self.job, &next);
+        let mut inside = replace_statements(&self.meta, &self.job, &next);
+        let pending = ddl_journal::pending(&mut self.control, &self.meta, &self.job).await?;
+        if let Some(intent) = pending.filter(|intent| intent.gtid == ddl.gtid.to_string()) {
+            inside.extend(ddl_journal::done_statements(&self.meta, &self.job, intent.seq, &ddl.gtid));
+        }
         let seq = self.commit(&[], &inside, next, ddl.commit_us).await?;
         self.name_tables().await?;
         Ok(seq)

@@ -16,6 +16,7 @@ mod in_order;
 mod json_literal;
 mod large;
 pub mod literal;
+pub mod look;
 pub mod meta;
 mod misfit;
 pub mod packet;
