@@ -95,6 +95,19 @@ impl Group {
     pub fn is_progress_only(&self) -> bool {
         self.tables.iter().all(TableEffect::is_empty)
     }
+
+    /// Of the transactions it brings to progress, those of which it holds no part: they had nothing to write.
+    #[must_use]
+    pub fn passed(&self) -> GtidSet {
+        let mut own = GtidSet::default();
+        for part in &self.parts {
+            own.add(&part.gtid);
+            if let Some(prepared) = &part.prepared {
+                own.add(prepared);
+            }
+        }
+        self.added.subtract(&own)
+    }
 }
 
 /// Collects parts until somebody takes the group.
@@ -275,6 +288,20 @@ mod tests {
         assert!(grouper.take().added.is_empty());
         grouper.push(of(false, true, 2)).unwrap();
         assert_eq!(grouper.take().added.to_string(), "00000000-0000-0000-0000-000000000001:3:9");
+    }
+
+    #[test]
+    fn what_was_passed_before_a_group_is_told_apart_from_both_gtids_of_its_transactions() {
+        let mut grouper = grouper();
+        grouper
+            .push(TxnPart {
+                prepared: Some(part(3, true, true, &[]).gtid),
+                ..part(9, true, true, &[1])
+            })
+            .unwrap();
+        let mut group = grouper.take();
+        group.added.add(&part(5, true, true, &[]).gtid);
+        assert_eq!(group.passed().to_string(), "00000000-0000-0000-0000-000000000001:5");
     }
 
     #[test]

@@ -67,12 +67,7 @@ impl Target {
     /// Commits the transactions of a group that did not fit as one, each by itself.
     pub(super) async fn replay(&mut self, group: &Group) -> Result<Seq, Error> {
         let transactions: Vec<&[TxnPart]> = group.parts.chunk_by(|a, b| a.gtid == b.gtid).collect();
-        let mut passed = group.added.clone();
-        for part in &group.parts {
-            let mut own = crate::core::gtid_set::GtidSet::default();
-            own.add(&part.gtid);
-            passed = passed.subtract(&own);
-        }
+        let passed = group.passed();
         for parts in &transactions {
             let mut one = self.folded(parts)?;
             one.added.union(&passed);
