@@ -1,7 +1,9 @@
 //! All cases, one file per topic.
 
+mod dml;
 mod images;
 mod json;
+mod keys;
 mod moments;
 mod texts;
 mod types;
@@ -15,6 +17,8 @@ pub fn all() -> Vec<Case> {
         moments::cases(),
         texts::cases(),
         json::cases(),
+        keys::cases(),
+        dml::cases(),
     ]
     .into_iter()
     .flatten()
