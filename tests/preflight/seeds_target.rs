@@ -141,7 +141,7 @@ fn tables() -> Vec<Seed> {
                 &["CREATE TRIGGER {s}.twice BEFORE INSERT ON {s}.a FOR EACH ROW SET NEW.id = NEW.id + 1"],
             )
             .undone(On::Target, &GONE)
-            .warns("{s}.twice")
+            .fails("{s}.twice")
             .mended(On::Target),
         seed("a child outside of the job", "PEER1825")
             .does(On::Target, &MADE)

@@ -156,7 +156,7 @@ async fn check_triggers(session: &mut Session, there: &[&TableName]) -> Result<V
         .map(|(schema, name)| format!("DROP TRIGGER {}", quote::qualified(schema, name)))
         .collect();
     Ok(vec![Finding::bad(
-        Severity::Warn,
+        Severity::Fail,
         "PEER1823",
         object,
         list(&names),

@@ -19,6 +19,8 @@ use crate::mysql::source::canonical;
 
 /// Stands for a value that cannot be written: an image that needs it is refused.
 const UNKNOWN: &str = "?";
+/// The binary document `null`.
+const JSON_NULL: &str = "0400";
 /// Longest wait for the values (guess: no row is read).
 const ASK_LIMIT: Duration = Duration::from_secs(60);
 
@@ -31,16 +33,18 @@ pub(super) async fn read(session: &mut Session, name: &TableName, columns: &[Col
     };
     values.resize(literal.len(), Value::NULL);
     let mut defaults = BTreeMap::new();
-    let mut take = |at: usize, value: &Value| {
+    let text = |at: usize, value: &Value| {
         let mut bytes = Vec::new();
         let encoded = canonical::encode_value(&columns[at].kind, value, &mut bytes);
-        defaults.insert(at, if encoded.is_ok() { hex(&bytes) } else { UNKNOWN.to_owned() });
+        if encoded.is_ok() { hex(&bytes) } else { UNKNOWN.to_owned() }
     };
     for (at, column) in columns.iter().enumerate() {
         if let Some(nth) = literal.iter().position(|literal| *literal == at) {
-            take(at, &values[nth]);
+            defaults.insert(at, text(at, &values[nth]));
+        } else if !column.is_nullable && column.kind == ColumnKind::Json {
+            defaults.insert(at, JSON_NULL.to_owned());
         } else if !column.is_nullable && !column.is_generated {
-            take(at, &nothing(&column.kind));
+            defaults.insert(at, text(at, &nothing(&column.kind)));
         }
     }
     Ok(defaults)
@@ -108,8 +112,8 @@ fn nothing(kind: &ColumnKind) -> Value {
         K::Char { .. } | K::VarChar { .. } | K::Binary { .. } | K::VarBinary { .. } | K::Blob { .. } | K::Text { .. } => {
             Value::Bytes(Vec::new())
         }
-        K::Json => Value::Bytes(b"null".to_vec()),
-        K::Geometry | K::Vector => Value::NULL,
+        // JSON is written by `JSON_NULL`; the others are never left out.
+        K::Json | K::Geometry | K::Vector => Value::NULL,
     }
 }
 

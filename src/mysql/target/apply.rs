@@ -10,6 +10,7 @@ use crate::core::job_spec::DatabaseSpec;
 use crate::mysql::error::Error;
 use crate::mysql::session::Session;
 use crate::mysql::target::packet::{Packet, PacketError};
+use crate::mysql::target::spill::spill;
 use crate::mysql::target::statement::{ANY_COUNT, STATEMENT_ROWS_MAX, Statement, StatementLimits};
 use crate::mysql::target::turn::{TURN_LIMIT, guard_statement};
 
@@ -135,6 +136,11 @@ impl ApplySession {
     pub async fn execute(&mut self, statements: &[Statement]) -> Result<(), Failure> {
         let mut from = 0;
         while from < statements.len() {
+            if statements[from].sql.len() >= self.packet_bytes_max {
+                self.execute_long(from, &statements[from]).await?;
+                from += 1;
+                continue;
+            }
             let mut packet = Packet::default();
             let mut to = from;
             while to < statements.len() && to - from < PACKET_STATEMENTS_MAX {
@@ -165,6 +171,27 @@ impl ApplySession {
                 });
             }
             from = to;
+        }
+        Ok(())
+    }
+
+    /// One statement that does not fit a packet.
+    async fn execute_long(&mut self, at: usize, statement: &Statement) -> Result<(), Failure> {
+        let spilled = spill(&statement.sql, self.packet_bytes_max);
+        let mut packet = Packet::default();
+        packet.push(&spilled.sql);
+        self.check_size(&packet, statement).map_err(Failure::Other)?;
+        for sql in &spilled.before {
+            self.session.execute(sql).await.map_err(Failure::Other)?;
+        }
+        let failed = |error, found| Failure::Statement { at, error, found };
+        let counts = packet.run(&mut self.session, "row changes", ROWS_LIMIT).await;
+        let count = counts.map_err(|PacketError { error, .. }| failed(Some(error), None))?[0];
+        if statement.expected != ANY_COUNT && count != statement.expected {
+            return Err(failed(None, Some(count)));
+        }
+        if !spilled.after.is_empty() {
+            self.session.execute(&spilled.after).await.map_err(Failure::Other)?;
         }
         Ok(())
     }

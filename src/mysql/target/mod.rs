@@ -25,6 +25,7 @@ pub mod progress_store;
 pub mod purge;
 mod replay;
 mod shadow;
+mod spill;
 pub mod statement;
 pub mod turn;
 pub mod writer;

@@ -159,8 +159,9 @@ fn partial_json(name: &'static str, image: &str) -> Case {
         .write("UPDATE t SET j = JSON_SET(j, '$.b[7]', 9), k = JSON_SET(k, '$[0]', NULL) WHERE id = 1")
         .write("UPDATE t SET j = JSON_REPLACE(JSON_SET(j, '$.\"x y\"', 9), '$.b[0]', JSON_ARRAY()) WHERE id = 1")
         .write("UPDATE t SET j = JSON_SET(j, '$.\"q\\\\\"''`\"', TRUE, '$.t', CAST('[1, {\"a\": null}]' AS JSON)) WHERE id = 2")
+        .write("UPDATE t SET j = JSON_SET(j, '$.dec', CAST('1.10' AS DECIMAL(3,2)), '$.date', CAST('2020-01-02' AS DATE)) WHERE id = 2")
         .write("UPDATE t SET j = JSON_SET(j, '$.a', 2.0) WHERE id = 1")
-        .write("UPDATE t SET j = JSON_SET(j, '$.u', 18446744073709551615, '$.f', 1e0) WHERE id = 1")
+        .write("UPDATE t SET j = JSON_SET(j, '$.bin', x'00ff', '$.u', 18446744073709551615, '$.f', 1e0) WHERE id = 1")
         .write("UPDATE t SET k = '{\"whole\": 1}', j = JSON_REMOVE(j, '$.pad') WHERE id = 1")
         .write("UPDATE t SET id = 3, j = JSON_SET(j, '$.new', 'moved') WHERE id = 2")
         .transaction(&[

@@ -1,6 +1,7 @@
 //! All cases, one file per topic.
 
 mod dml;
+mod foreign_keys;
 mod images;
 mod json;
 mod keys;
@@ -12,6 +13,7 @@ use crate::case::Case;
 
 pub fn all() -> Vec<Case> {
     [
+        foreign_keys::cases(),
         images::cases(),
         types::cases(),
         moments::cases(),
