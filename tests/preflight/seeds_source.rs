@@ -83,6 +83,20 @@ fn access(bed: &Bed) -> Vec<Seed> {
             .undone(On::Source, &["DROP ROLE IF EXISTS {u}_role"])
             .spec(as_user(bed, "right"))
             .fails("no REPLICATION SLAVE"),
+        seed("an account that may not lock", "PEER1829")
+            .does(On::Source, &GRANTED)
+            .does(On::Source, &["CREATE TABLE {s}.k (v INT)"])
+            .undone(On::Source, &GONE)
+            .undone(On::Source, &["DROP TABLE {s}.k"])
+            .spec({
+                let (user, keyless) = (as_user(bed, "right"), table(bed, "k"));
+                move |spec| {
+                    user(spec);
+                    keyless(spec);
+                }
+            })
+            .warns("not granted for {s}.k")
+            .mended(On::Source),
         // An address that is this machine's own, written so that it does not look it.
         seed("a connection without TLS", "PEER1801")
             .spec(|spec| {

@@ -76,7 +76,9 @@ async fn source_essentials(session: &mut Session, spec: &JobSpec, findings: &mut
     let grants = Grants::read(session).await?;
     findings.push(access::check_replication(&grants, &spec.source.endpoint));
     findings.push(access::check_position(session, &grants).await);
-    source_tables::check(session, spec, &grants, findings).await
+    let tables = source_tables::check(session, spec, &grants, findings).await?;
+    findings.push(source_tables::check_locks(&tables, &grants));
+    Ok(tables)
 }
 
 async fn source_details(session: &mut Session, spec: &JobSpec, found: &Tables, findings: &mut Vec<Finding>) -> Result<(), Error> {

@@ -130,6 +130,29 @@ fn keyless(name: &TableName, object: String) -> Finding {
     Finding::bad(Severity::Warn, "PEER1362", object, "InnoDB, no key", expected, fix)
 }
 
+/// A keyless table that changes during its copy is read behind a lock.
+pub(super) fn check_locks(tables: &Tables, grants: &Grants) -> Finding {
+    let object = "LOCK TABLES on the source";
+    let lacking: Vec<&TableName> = tables
+        .usable
+        .iter()
+        .filter(|table| !table.has_key && !grants.has("LOCK TABLES", &table.source.schema))
+        .map(|table| &table.source)
+        .collect();
+    let Some(first) = lacking.first() else {
+        return Finding::ok("PEER1829", object, "granted, or not needed");
+    };
+    let names: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+    Finding::bad(
+        Severity::Warn,
+        "PEER1829",
+        object,
+        format!("not granted for {}, without a key", list(&names)),
+        "the right to lock a table without a key, should it change while it is copied",
+        grant("LOCK TABLES", &format!("{}.*", quote::identifier(&first.schema)), grants),
+    )
+}
+
 /// Schemas of the job's tables, as a list for `IN (…)`; None: the job has none.
 pub(super) fn schema_list(tables: &[TableName]) -> Option<String> {
     let schemas: BTreeSet<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
