@@ -161,6 +161,9 @@ async fn a_clock_that_is_off_is_told_with_who_is_ahead_of_whom() {
         finding.found
     );
     assert_eq!(finding.severity, Severity::Warn);
-    let (who, beside) = (finding.found.starts_with("the source is "), finding.found.ends_with("ahead of sh-1"));
+    let (who, beside) = (
+        finding.found.starts_with("the source is "),
+        finding.found.ends_with("ahead of sh-1"),
+    );
     assert!(who && beside, "{}", finding.found);
 }

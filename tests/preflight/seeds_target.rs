@@ -67,7 +67,7 @@ fn server(bed: &Bed) -> Vec<Seed> {
                 ],
             )
             .undone(On::Target, &["STOP REPLICA", "RESET REPLICA ALL"])
-            .warns("it replicates from 127.0.0.1")
+            .warns("it replicates from another server")
             .mended(On::Target),
         seed("keys that the target wants and a table has not", "PEER1817")
             .does(On::Source, &["CREATE TABLE {s}.k (v INT)"])

@@ -123,8 +123,8 @@ pub async fn check_target(
         .flat_map(|source| &source.tables)
         .map(|table| &table.target)
         .collect();
-    target_essentials(&mut session, spec, &tables, &mut report.findings).await?;
-    target_details(&mut session, &tables, &mut report.findings).await?;
+    let grants = target_essentials(&mut session, spec, &tables, &mut report.findings).await?;
+    target_details(&mut session, &grants, &tables, &mut report.findings).await?;
     if let Some(source) = source {
         report.findings.extend(pair::check(&mut session, source).await?);
         let is_begun = is_known && has_begun(&mut session, spec).await;
@@ -156,7 +156,7 @@ async fn target_essentials(
     spec: &JobSpec,
     tables: &[&TableName],
     findings: &mut Vec<Finding>,
-) -> Result<(), Error> {
+) -> Result<Grants, Error> {
     findings.push(pair::check_endpoints(spec));
     findings.push(access::check_version("target", session.version()));
     findings.push(target_server::check_writable(session).await?);
@@ -168,14 +168,18 @@ async fn target_essentials(
         let inside: Vec<&TableName> = tables.iter().copied().filter(|table| table.schema == *schema).collect();
         findings.push(access::check_schema_grants(&grants, schema, &inside, spec));
     }
-    Ok(())
+    Ok(grants)
 }
 
-async fn target_details(session: &mut Session, tables: &[&TableName], findings: &mut Vec<Finding>) -> Result<(), Error> {
+async fn target_details(
+    session: &mut Session,
+    grants: &Grants,
+    tables: &[&TableName],
+    findings: &mut Vec<Finding>,
+) -> Result<(), Error> {
     findings.extend(target_server::check_durability(session).await?);
     findings.extend(target_server::check_own_binlog(session).await?);
-    let replica = target_server::check_replica(session).await;
-    findings.extend(access::settle(target_server::REPLICATION, replica)?);
+    findings.push(target_server::check_replica(session, grants).await?);
     let mut schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
     schemas.sort_unstable();
     schemas.dedup();
