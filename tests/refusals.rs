@@ -33,6 +33,7 @@ const AREAS: &[(&str, &str, &[&str])] = &[
             "mysql/source/chunk_reader.rs",
             "flow/source_start.rs",
             "flow/prepared_start.rs",
+            "flow/prepared_start.rs",
             "flow/chunk_tasks.rs",
         ],
     ),

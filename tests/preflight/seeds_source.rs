@@ -124,6 +124,24 @@ fn settings() -> Vec<Seed> {
         )
         .fails("STATEMENT")
         .mended(On::Source),
+        sets(
+            "parts of rows in the binlog",
+            "PEER1357",
+            "binlog_row_image",
+            "'MINIMAL'",
+            "'FULL'",
+        )
+        .warns("MINIMAL")
+        .mended(On::Source),
+        sets(
+            "changes of JSON documents in the binlog",
+            "PEER1358",
+            "binlog_row_value_options",
+            "'PARTIAL_JSON'",
+            "''",
+        )
+        .warns("PARTIAL_JSON")
+        .mended(On::Source),
         sets("binlog_order_commits off", "PEER1359", "binlog_order_commits", "OFF", "ON")
             .fails("OFF")
             .mended(On::Source),

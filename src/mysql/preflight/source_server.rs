@@ -176,7 +176,7 @@ pub(super) async fn check_prepared(session: &mut Session) -> Result<Vec<Finding>
         PREPARED.0,
         object,
         list(&found),
-        "none: a copy waits until they end, and gives up",
+        "none that stays for a minute: a job that begins waits for their end, then gives up",
         format!("{}; -- or XA COMMIT, as their manager knows", fix.join("; ")),
     )])
 }
