@@ -383,6 +383,32 @@ async fn a_row_of_a_table_without_a_key_is_missing_when_none_is_like_it() {
 }
 
 #[tokio::test]
+async fn a_missing_row_that_came_with_some_of_its_columns_pauses_even_when_the_source_wins() {
+    let (bed, mut target) = altered("partial").await;
+    target.set_conflict_policy(policy(OnConflict::SourceWins, Check::Key));
+    let image = |id, v, present: u8| peer::core::image::Image {
+        row: row(id, v),
+        present: vec![present].into(),
+    };
+    let partial = |id| Change::Partial {
+        shape: ShapeId(0),
+        before: image(id, 0, 1),
+        after: Some(image(0, 5, 2)),
+    };
+    let error = target
+        .apply_group(&bed.group(12, vec![partial(1), partial(9)]))
+        .await
+        .expect_err("cannot be made");
+    assert_eq!(mismatch(&error).1, "(9)");
+    assert!(error.to_string().contains(&format!("{SOURCE_UUID}:12")), "{error}");
+    assert_eq!(bed.rows().await[&1], 1, "nothing of the transaction is there");
+    let found: Vec<_> = records(&bed).await.conflicts.iter().map(summary).collect();
+    assert_eq!(found, [told("missing", "(9)", "paused")]);
+    target.apply_group(&bed.group(12, vec![partial(1)])).await.expect("applied");
+    assert_eq!(bed.rows().await[&1], 5);
+}
+
+#[tokio::test]
 async fn only_the_newest_records_are_kept_and_the_others_are_counted() {
     let (bed, mut target) = altered("many").await;
     target.set_conflict_policy(policy(OnConflict::TargetWins, Check::Key));

@@ -36,6 +36,8 @@ pub(super) struct Misfit {
     pub key: String,
     pub incoming: Incoming,
     pub found: Vec<Image>,
+    /// The source cannot win: the row that is missing came with some of its columns only (`binlog_row_image`).
+    pub is_stuck: bool,
 }
 
 impl Misfit {
@@ -196,20 +198,21 @@ impl Place<'_> {
                 after: after.map(|row| picture(table, row)),
             },
             found: own.chain(&look.clashes).cloned().collect(),
+            is_stuck: self.policy.on_conflict == OnConflict::SourceWins
+                && look.own.is_none()
+                && matches!(change, Change::Partial { after: Some(_), .. }),
         })
     }
 
     /// Puts the source's row in the place of whatever is in its way.
     async fn put_change(&mut self, change: &Change, look: &Look) -> Result<(), Error> {
         let (before, after) = images(change);
-        let Change::Partial { before: known, .. } = change else {
+        if !matches!(change, Change::Partial { after: Some(_), .. }) {
             return self.put(before, after, look).await;
-        };
-        if after.is_none() {
-            return self.put(before, None, look).await;
         }
         if look.own.is_none() {
-            return self.put_nothing(known);
+            // A row cannot be made anew of some of its columns: `is_stuck` says so.
+            return Ok(());
         }
         if let Some(condition) = &look.clash_condition {
             let sql = format!("DELETE FROM {} WHERE {condition}", self.sql.quoted_name());
@@ -221,21 +224,6 @@ impl Place<'_> {
             self.apply.session().execute(statement.sql).await?;
         }
         Ok(())
-    }
-
-    /// A row that is missing cannot be made of some of its columns. What is only probed goes on without it.
-    fn put_nothing(&self, known: &crate::core::image::Image) -> Result<(), Error> {
-        if self.policy.on_conflict == OnConflict::Pause {
-            return Ok(());
-        }
-        Err(Error::RowMismatch {
-            table: self.sql.name().to_string(),
-            expectation: "the row to be made anew has all its columns in the binlog, which has some only (`binlog_row_image`)"
-                .into(),
-            key: self.sql.key_text(&known.row)?,
-            gtid: String::new(),
-            others: 0,
-        })
     }
 
     async fn put(&mut self, before: Option<&Row>, after: Option<&Row>, look: &Look) -> Result<(), Error> {

@@ -29,11 +29,14 @@ const ANY: GroupLimits = GroupLimits {
 pub(super) struct Misfits {
     kept: VecDeque<Misfit>,
     count: u64,
+    /// One of them cannot be decided as the policy says.
+    is_stuck: bool,
 }
 
 impl Misfits {
     fn push(&mut self, misfit: Misfit) {
         self.count += 1;
+        self.is_stuck |= misfit.is_stuck;
         self.kept.push_back(misfit);
         if self.kept.len() as u64 > CONFLICTS_KEPT {
             self.kept.pop_front();
@@ -172,7 +175,7 @@ impl Target {
         origin: Origin<'_>,
         outcome: Result<(), Error>,
     ) -> Result<Misfits, Error> {
-        let is_pause = self.policy.on_conflict == OnConflict::Pause;
+        let is_pause = misfits.is_stuck || self.policy.on_conflict == OnConflict::Pause;
         let told = misfits.kept.front().filter(|_| is_pause).map(|first| Error::RowMismatch {
             table: first.table.to_string(),
             expectation: first.expectation(),
@@ -229,7 +232,10 @@ impl Target {
         origin: Origin<'_>,
         seq: Seq,
     ) -> Result<(), Error> {
-        let decision = self.policy.on_conflict.decision();
+        let decision = match misfits.is_stuck {
+            true => conflict_store::PAUSED,
+            false => self.policy.on_conflict.decision(),
+        };
         if let Some(at) = standing.paused.iter().position(|(gtid, _)| gtid == origin.gtid) {
             let sql = conflict_store::forget_paused_statement(&self.meta, &self.job, origin.gtid);
             self.apply.session().execute(sql).await?;
