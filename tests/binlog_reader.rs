@@ -559,6 +559,52 @@ async fn a_change_in_statement_format_is_refused_with_its_text() {
 }
 
 #[tokio::test]
+async fn rows_in_statement_format_are_refused_however_they_hide_and_passed_over_where_they_cannot_concern_the_table() {
+    let schema = TestSchema::new("hidden").await;
+    let shape = small_table(&schema).await;
+    let (base, out) = (&schema.base, format!("{}_out", schema.base));
+    run(&[
+        format!("CREATE DATABASE {out}"),
+        format!("CREATE TABLE {out}.plain (id INT PRIMARY KEY)"),
+        format!("CREATE TABLE {out}.traced (id INT PRIMARY KEY)"),
+        format!(
+            "CREATE TRIGGER {out}.tr AFTER INSERT ON {out}.traced FOR EACH ROW INSERT INTO {base}.t VALUES (NEW.id, 'trigger')"
+        ),
+        format!("CREATE VIEW {out}.v AS SELECT * FROM {base}.t"),
+        "SET GLOBAL log_bin_trust_function_creators = 1".into(),
+        format!("CREATE FUNCTION {out}.f(i INT) RETURNS INT BEGIN INSERT INTO {base}.t VALUES (i, 'function'); RETURN i; END"),
+        format!("CREATE PROCEDURE {out}.p(i INT) INSERT INTO {out}.v VALUES (i, 'procedure')"),
+    ])
+    .await;
+    let hidden = [
+        (format!("INSERT INTO {out}.traced VALUES (1)"), "traced VALUES (1)"),
+        (format!("INSERT INTO {out}.v VALUES (2, 'view')"), "v VALUES (2, 'view')"),
+        (format!("SELECT {out}.f(3)"), "f`(3)"),
+        (format!("CALL {out}.p(4)"), "'procedure'"),
+        (format!("UPDATE {base}.t SET v = 'x' WHERE id = 1"), "SET v = 'x'"),
+    ];
+    for (at, (statement, text)) in hidden.into_iter().enumerate() {
+        let from = executed().await;
+        run(&["SET SESSION binlog_format = 'STATEMENT'".into(), statement]).await;
+        let mut reader = open(from, shape.clone(), 40 + u32::try_from(at).unwrap()).await;
+        let error = refusal(&mut reader).await;
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(error.disposition(), Disposition::Fatal);
+    }
+    let from = executed().await;
+    run(&[
+        format!("SET SESSION binlog_format = 'MIXED'; INSERT INTO {out}.plain VALUES (1)"),
+        format!("SET SESSION binlog_format = 'ROW'; INSERT INTO {base}.t VALUES (100, 'as a row')"),
+        format!("DROP DATABASE {out}"),
+    ])
+    .await;
+    let mut reader = open(from, shape, 50).await;
+    let found = transaction(&mut reader, &mut GtidSet::default()).await.unwrap();
+    assert_eq!(found.rows(), 1);
+    reader.close().await;
+}
+
+#[tokio::test]
 async fn a_definition_change_of_the_table_is_an_event_and_one_elsewhere_is_passed_over() {
     let schema = TestSchema::new("ddl").await;
     let shape = small_table(&schema).await;

@@ -285,8 +285,9 @@ fn what_was_prepared_before_the_job_is_copied_once_it_has_ended() {
     };
     let before = lists();
     bed.submit();
-    until("the job has looked at what is prepared", LIMIT, || {
-        (lists() > before).then_some(())
+    // The checks before the start look too; who looks again and again waits for what it has seen first.
+    until("the job waits for what is prepared", LIMIT, || {
+        (lists() > before + 6).then_some(())
     });
     // Prepared while the job waits: no concern of its start.
     prepare(&bed, "'beside'", &["INSERT INTO {}.t VALUES (4, 'xa')"]);

@@ -83,7 +83,7 @@ pub struct SinkStatus {
     pub received: String,
     /// All GTIDs committed on the target, canonical text.
     pub applied: String,
-    /// Source's executed set at the last heartbeat.
+    /// Source's executed set at the last heartbeat, without transactions that are only prepared.
     pub read: String,
     /// Binlog file of the last applied transaction.
     pub binlog_file: String,
