@@ -301,6 +301,36 @@ fn what_was_prepared_before_the_job_is_copied_once_it_has_ended() {
 }
 
 #[test]
+fn a_table_that_comes_into_the_job_while_its_rows_are_prepared_gets_them_at_their_commit() {
+    let _alone = alone();
+    let mut bed = JobBed::streaming("xalate", &["t", "u"]);
+    let _ends = EndAll(bed.source);
+    bed.cluster.kill_all();
+    bed.on_source(&[
+        "DROP TABLE {}.u",
+        "CREATE TABLE {}.u (id INT PRIMARY KEY, v TEXT)",
+        "INSERT INTO {}.u VALUES (1, 'one')",
+    ]);
+    // The job looks at the table when this is in the executed set and not visible.
+    prepare(
+        &bed,
+        "'late'",
+        &["INSERT INTO {}.u VALUES (2, 'xa')", "UPDATE {}.u SET v = 'xa' WHERE id = 1"],
+    );
+    prepare(&bed, "'never'", &["INSERT INTO {}.u VALUES (3, 'never')"]);
+    bed.cluster.restart_all();
+    pass(&bed, 100);
+    until("the table is copied", LIMIT, || {
+        (bed.target_number("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '{}' AND table_name = 'u'") == 1
+            && rows(&bed, "u", "1") == 1)
+            .then_some(())
+    });
+    assert_eq!(rows(&bed, "u", "2, 3"), 0);
+    bed.on_source(&["XA COMMIT 'late'", "XA ROLLBACK 'never'"]);
+    await_equal(&bed);
+}
+
+#[test]
 fn a_job_that_cannot_know_the_rows_of_a_prepared_transaction_says_its_name() {
     let _alone = alone();
     let mut bed = JobBed::new("xastart", &["t"]);
