@@ -67,12 +67,21 @@ pub fn push_exact_match(sql: &mut String, column: &Column, quoted_name: &str, ra
             push_hex(sql, bytes);
         }
         ColumnKind::Json => json_literal::push_exact_match(sql, quoted_name, bytes)?,
-        _ => {
-            let _ = write!(sql, "{quoted_name} <=> ");
+        kind => {
+            let _ = write!(sql, "{} <=> ", comparand(kind, quoted_name));
             push(sql, column, raw)?;
         }
     }
     Ok(())
+}
+
+/// What to compare with a literal. The number of a SET of 64 members is signed in a comparison: with the last member in it, it
+/// would equal no number.
+pub(super) fn comparand(kind: &ColumnKind, quoted_name: &str) -> String {
+    match kind {
+        ColumnKind::Set { members } if members.len() > 63 => format!("CAST({quoted_name} AS UNSIGNED)"),
+        _ => quoted_name.to_owned(),
+    }
 }
 
 /// `'text'` where it is plain, `_charset x'…'` otherwise.

@@ -309,9 +309,10 @@ impl TableSql {
             |sql, at, raw| {
                 let separator = if sql.len() == 1 { "" } else { " AND " };
                 sql.push_str(separator);
-                sql.push_str(&self.quoted[at]);
+                let column = &self.table.shape.columns[at];
+                sql.push_str(&literal::comparand(&column.kind, &self.quoted[at]));
                 sql.push_str(" = ");
-                literal::push(sql, &self.table.shape.columns[at], raw)
+                literal::push(sql, column, raw)
             },
             &mut sql,
         )?;

@@ -173,6 +173,14 @@ fn many_members() -> Case {
             labels(63),
             labels(64)
         ))
+        .table(format!("CREATE TABLE keyless (s SET({}))", labels(64)))
+        .table(format!("CREATE TABLE keyed (s SET({}) PRIMARY KEY, v INT)", labels(64)))
+        .write("INSERT INTO keyless VALUES (~0), (1 << 63), (1), (NULL), (~0)")
+        .write("INSERT INTO keyed VALUES (~0, 1), (1 << 63, 2), (1, 3), (0, 4)")
+        .write("DELETE FROM keyless WHERE s = 'm63' LIMIT 1")
+        .write("UPDATE keyless SET s = 2 WHERE FIND_IN_SET('m5', s) LIMIT 1")
+        .write("UPDATE keyed SET v = 7 WHERE v < 4")
+        .write("DELETE FROM keyed WHERE v = 7 AND FIND_IN_SET('m63', s) LIMIT 1")
         .write("INSERT INTO t VALUES (1, 'm254', 'm255', 'm62', 'm63'), (2, 'm0', 'm2999', 'm0', ~0), (3, 255, 256, ~0 >> 1, 1 << 63)")
         .write("UPDATE t SET b = b + 1, d = d - 1 WHERE id = 1")
 }
