@@ -305,3 +305,132 @@ fn p1_a_table_of_which_kinds_are_skipped_changes() {
     await_rows(&bed, &format!("SELECT '1|one|1|3' UNION ALL ({rows})"), rows);
     same_definition(&bed, "{}.t", "{}.t");
 }
+
+#[test]
+fn p1_skipped_changes_leave_the_target_and_rows_go_on_with_what_both_have() {
+    let rules = "[[tables]]\nschema = \"{}\"\ntable = '/t.*/'\n[filter]\nskip = [\"ddl.alter-table\", \"ddl.create-index\", \"ddl.create-table\"]\n";
+    let bed = streaming(
+        "skipped",
+        &[TABLE, "INSERT INTO {}.t VALUES (1, 'one', 1), (2, 'two', 2)"],
+        rules,
+    );
+    let before = definition(&bed, &servers().target, "{}.t");
+    bed.on_source(&[
+        "ALTER TABLE {}.t ADD COLUMN x INT DEFAULT 3 FIRST, ADD INDEX (x)",
+        "INSERT INTO {}.t VALUES (1, 3, 'three', 3)",
+        "UPDATE {}.t SET x = 9 WHERE id = 3",
+        "ALTER TABLE {}.t DROP COLUMN n, ADD y TEXT AFTER id, COMMENT 'new'",
+        "INSERT INTO {}.t VALUES (1, 4, 'four', 'v4')",
+        "CREATE INDEX by_y ON {}.t (y(9))",
+        "DROP INDEX by_y ON {}.t",
+        "UPDATE {}.t SET v = 'v1' WHERE id = 1",
+        "CREATE TABLE {}.t_2 (id INT PRIMARY KEY)",
+        "INSERT INTO {}.t_2 VALUES (1)",
+        "DELETE FROM {}.t WHERE id = 2",
+    ]);
+    await_rows(
+        &bed,
+        "SELECT '1|v1|1' UNION ALL SELECT '3|three|3' UNION ALL SELECT '4|v4|5'",
+        "SELECT CONCAT_WS('|', id, v, n) FROM {}.t ORDER BY id",
+    );
+    await_definition(&bed, "{}.t", before);
+    assert_eq!(
+        bed.target_number("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '{}'"),
+        1
+    );
+    bed.on_source(&["ALTER TABLE {}.t MODIFY v VARCHAR(300)"]);
+    await_failed(&bed, "values of column `v` have another form");
+}
+
+#[test]
+fn p1_a_column_that_was_skipped_stays_away_when_the_next_change_is_carried_out() {
+    let rules = "[[tables]]\nschema = \"{}\"\ntable = \"t\"\nto = { table = \"u\" }\n";
+    let mut bed = JobBed::new("later", &[]);
+    bed.on_source(&[TABLE, "INSERT INTO {}.t VALUES (1, 'one', 1)"]);
+    bed.job.sink = "on_ddl = { alter-table = \"skip\", drop-column = \"apply\" }\n".into();
+    bed.job.extra = bed.filled(rules);
+    bed.cluster.add("one", "dc1", &[]);
+    bed.submit();
+    bed.await_state("streaming");
+    bed.on_source(&[
+        "ALTER TABLE {}.t ADD COLUMN x INT DEFAULT 3",
+        "ALTER TABLE {}.t DROP COLUMN n, ADD COLUMN y INT DEFAULT 4",
+        "INSERT INTO {}.t VALUES (2, 'two', 5, 6)",
+    ]);
+    await_rows(
+        &bed,
+        "SELECT CONCAT_WS('|', id, v, y) FROM {}.t ORDER BY id",
+        "SELECT CONCAT_WS('|', id, v, y) FROM {}.u ORDER BY id",
+    );
+    let columns = "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = '{}' AND table_name = 'u'";
+    assert_eq!(bed.target_number(columns), 3, "x was skipped, n went");
+}
+
+#[test]
+fn p1_tables_that_become_one_move_rows_between_them_and_change_together() {
+    let make = |table: &str| format!("CREATE TABLE {{}}.{table} (id INT PRIMARY KEY, v TEXT)");
+    let rules = "[[tables]]\nschema = \"{}\"\ntable = '/live|old/'\nto = { table = \"every\" }\nmerge = true\n";
+    let rows = "INSERT INTO {}.live VALUES (1, 'one'), (2, 'two'), (3, 'three')";
+    let bed = streaming(
+        "merged",
+        &[&make("live"), &make("old"), rows, "INSERT INTO {}.old VALUES (9, 'nine')"],
+        rules,
+    );
+    bed.on_source(&[
+        "BEGIN; DELETE FROM {}.old WHERE id = 9; INSERT INTO {}.live VALUES (9, 'moved'); COMMIT",
+        "BEGIN; DELETE FROM {}.live WHERE id = 1; INSERT INTO {}.old VALUES (1, 'one, old'); COMMIT",
+        "BEGIN; DELETE FROM {}.live WHERE id = 2; INSERT INTO {}.old VALUES (2, 'x'); DELETE FROM {}.old; INSERT INTO {}.live VALUES (2, 'back'); COMMIT",
+        "ALTER TABLE {}.live ADD x INT DEFAULT 7",
+        "INSERT INTO {}.old VALUES (4, 'between')",
+        "ALTER TABLE {}.old ADD x INT DEFAULT 7",
+        "INSERT INTO {}.old VALUES (5, 'five', 8)",
+        "UPDATE {}.live SET x = 1 WHERE id = 3",
+    ]);
+    await_rows(
+        &bed,
+        "SELECT CONCAT_WS('|', id, v, x) FROM (SELECT * FROM {}.live UNION ALL SELECT * FROM {}.old) every ORDER BY id",
+        "SELECT CONCAT_WS('|', id, v, x) FROM {}.every ORDER BY id",
+    );
+    bed.on_source(&["TRUNCATE {}.old"]);
+    await_failed(&bed, "live of this job goes into");
+    assert_eq!(bed.target_number("SELECT COUNT(*) FROM {}.every"), 5, "nothing is lost");
+}
+
+#[test]
+fn p1_a_second_job_goes_into_a_table_only_when_told_or_apart() {
+    let mut bed = JobBed::new("shared", &[]);
+    let make = |table: &str| format!("CREATE TABLE {{}}.{table} (id INT PRIMARY KEY, v TEXT)");
+    bed.on_source(&[&make("a"), &make("b"), &make("c"), &make("d")]);
+    bed.on_source(&[
+        "INSERT INTO {}.a VALUES (1, 'a'), (11, 'a')",
+        "INSERT INTO {}.b VALUES (2, 'b'), (12, 'b')",
+        "INSERT INTO {}.c VALUES (3, 'c'), (13, 'c')",
+    ]);
+    bed.cluster.add("one", "dc1", &[]);
+    let rule = |table: &str, more: &str| {
+        format!("[[tables]]\nschema = \"{{}}\"\ntable = \"{table}\"\nto = {{ table = \"every\" }}\n{more}\n")
+    };
+    for (name, table, more, state) in [
+        ("first", "a", "where = \"id < 10\"", "streaming"),
+        ("apart", "b", "where = \"id >= 10\"", "streaming"),
+        ("both", "c", "", "failed"),
+        ("told", "c", "merge = true", "streaming"),
+    ] {
+        bed.job.name = name.into();
+        bed.job.extra = bed.filled(&rule(table, more));
+        bed.submit();
+        let status = bed.await_state(state);
+        if state == "failed" {
+            let text = status["errors"][0]["text"].as_str().unwrap();
+            assert!(
+                text.contains("of job first goes into it too") || text.contains("of job apart goes"),
+                "{text}"
+            );
+        }
+    }
+    await_rows(
+        &bed,
+        "SELECT CONCAT_WS('|', id, v) FROM (SELECT * FROM {}.a WHERE id < 10 UNION ALL SELECT * FROM {}.b WHERE id >= 10 UNION ALL SELECT * FROM {}.c) every ORDER BY id",
+        "SELECT CONCAT_WS('|', id, v) FROM {}.every ORDER BY id",
+    );
+}

@@ -81,9 +81,13 @@ fn job(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<JobSpec> {
     let constraints = constraints(root, faults);
     let preferences = preferences(root, faults);
     let source = source(root, faults);
-    let sink = sink(root, faults);
+    let mut sink = sink(root, faults);
+    let (skip, skipped_ddl) = job_tables::skipped(root, faults);
+    if let Some(sink) = &mut sink {
+        job_ddl::skip(&mut sink.on_ddl, skipped_ddl, faults);
+    }
     let meta_schema = sink.as_ref().map_or("peer_meta", |sink| sink.meta_schema.as_str());
-    let (tables, selection) = job_tables::choice(root, meta_schema, faults);
+    let (tables, selection) = job_tables::choice(root, meta_schema, skip, faults);
     let link = link(root, faults);
     let apply = apply(root, faults);
     let restart = job_policy::restart(root, faults);

@@ -1,6 +1,6 @@
 //! `[sink] on_ddl`: one word for all changes of definitions, or one per kind.
 //!
-//! Called by `config::job`. Refuses to skip what would leave the target's rows in another form than the source's.
+//! Called by `config::job`. Refuses to skip what would leave nobody knowing which table a row belongs to. `[filter] skip` may say the same.
 
 use crate::config::document::{Found, Section};
 use crate::config::fault_list::FaultList;
@@ -42,6 +42,21 @@ pub(crate) fn on_ddl(sink: &Section<'_, '_>, faults: &mut FaultList) -> DdlPolic
     policy
 }
 
+/// Adds what `filter.skip` names: the same as `skip` here.
+pub(crate) fn skip(policy: &mut DdlPolicy, kinds: Vec<(DdlKind, Found<String>)>, faults: &mut FaultList) {
+    for (kind, found) in kinds {
+        let said = policy.kinds.get(&kind).copied();
+        if !kind.can_be_skipped() {
+            refuse_skip(&found, faults);
+        } else if said.is_some_and(|said| said != DdlAction::Skip) {
+            let expected = format!("one policy for {}: `on_ddl` of the sink has another", kind.word());
+            faults.value(&found, &format!("`{}`", found.value), &expected, "skip = [\"dml.delete\"]");
+        } else {
+            policy.kinds.insert(kind, DdlAction::Skip);
+        }
+    }
+}
+
 fn action(word: &str) -> Option<DdlAction> {
     ACTIONS.iter().find(|(known, _)| *known == word).map(|(_, action)| *action)
 }
@@ -49,8 +64,47 @@ fn action(word: &str) -> Option<DdlAction> {
 fn refuse_skip(found: &Found<String>, faults: &mut FaultList) {
     faults.value(
         found,
-        "`skip` for a change after which rows have another form",
-        "apply or pause; skip only for drop-table, drop-database, truncate",
+        "`skip` for a change after which rows belong to another table",
+        "apply or pause; skip for all kinds but rename-table, one by one",
         "on_ddl = { drop-table = \"skip\" }",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::job::parse_job;
+    use crate::core::ddl_policy::{DdlAction, DdlKind};
+
+    const JOB: &str = "name = \"n\"\n[source]\nhost = \"s\"\nuser = \"u\"\n[sink]\nhost = \"t\"\nuser = \"u\"\n";
+
+    #[test]
+    fn skipped_kinds_are_written_in_the_filter_too() {
+        let text = format!("{JOB}[filter]\nskip = [\"dml.delete\", \"ddl.drop-table\", \"ddl.alter-table\"]\n");
+        let job = parse_job(&text).unwrap_or_else(|faults| panic!("{faults}"));
+        for (kind, action) in [
+            (DdlKind::DropTable, DdlAction::Skip),
+            (DdlKind::DropColumn, DdlAction::Skip),
+            (DdlKind::Truncate, DdlAction::Apply),
+        ] {
+            assert_eq!(job.sink.on_ddl.action(kind), action, "{kind:?}");
+        }
+        assert_eq!(job.selection.skip.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_skipped_or_has_two_policies_is_refused() {
+        for (policy, skip, word) in [
+            ("", "ddl.rename-table", "another table"),
+            ("", "ddl.frobnicate", "ddl.drop-index"),
+            (
+                "on_ddl = { truncate = \"pause\" }\n",
+                "ddl.truncate",
+                "one policy for truncate",
+            ),
+        ] {
+            let text = format!("{JOB}{policy}[filter]\nskip = [\"{skip}\"]\n");
+            let faults = parse_job(&text).expect_err(skip).to_string();
+            assert!(faults.contains(word), "{skip}: {faults}");
+        }
+    }
 }

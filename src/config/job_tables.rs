@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::document::{Found, Section};
 use crate::config::fault_list::FaultList;
+use crate::core::ddl_policy::DdlKind;
 use crate::core::expr_parse::parse;
 use crate::core::row_filter::FILTER_BYTES_MAX;
 use crate::core::shape::TableName;
@@ -19,8 +20,13 @@ const IDENTIFIER_CHARS_MAX: usize = 64;
 const NAME_FORM: &str = "a MySQL name of 1 to 64 characters, not ending in a space";
 
 /// Reads which tables the job replicates; nothing written: every table of the source.
-pub(crate) fn choice(root: &Section<'_, '_>, meta_schema: &str, faults: &mut FaultList) -> (Vec<TableName>, Selection) {
-    let blocks = root.sections("tables", &["schema", "table", "where", "columns", "to"], faults);
+pub(crate) fn choice(
+    root: &Section<'_, '_>,
+    meta_schema: &str,
+    skip: Vec<RowKind>,
+    faults: &mut FaultList,
+) -> (Vec<TableName>, Selection) {
+    let blocks = root.sections("tables", &["schema", "table", "where", "columns", "to", "merge"], faults);
     let mut seen = BTreeSet::new();
     let mut rules = Vec::new();
     for block in &blocks {
@@ -36,7 +42,7 @@ pub(crate) fn choice(root: &Section<'_, '_>, meta_schema: &str, faults: &mut Fau
     let mut selection = Selection {
         rules: Vec::new(),
         excludes: excludes(root, faults),
-        skip: skipped(root, faults),
+        skip,
     };
     match rules.iter().map(plain).collect::<Option<Vec<_>>>() {
         Some(tables) => (tables, selection),
@@ -49,7 +55,7 @@ pub(crate) fn choice(root: &Section<'_, '_>, meta_schema: &str, faults: &mut Fau
 
 /// The table of a rule that names one exactly and changes nothing.
 fn plain(rule: &TableRule) -> Option<TableName> {
-    let is_plain = rule.filter.is_none() && rule.columns.is_empty() && rule.to.is_empty();
+    let is_plain = rule.filter.is_none() && rule.columns.is_empty() && rule.to.is_empty() && !rule.merge;
     match (&rule.which.schema, rule.which.table.as_ref()?) {
         (NamePattern::Exact(schema), NamePattern::Exact(table)) if is_plain => Some(TableName {
             schema: schema.clone(),
@@ -78,6 +84,7 @@ fn rule(block: &Section<'_, '_>, meta_schema: &str, faults: &mut FaultList) -> O
         filter,
         columns,
         to,
+        merge: block.flag("merge", faults).is_some_and(|found| found.value),
     };
     Some((rule, place))
 }
@@ -229,32 +236,30 @@ fn excludes(root: &Section<'_, '_>, faults: &mut FaultList) -> Vec<TablePattern>
     excludes.map(Which::pattern).collect()
 }
 
-/// `filter.skip`: kinds of row change; those of definitions come later.
-fn skipped(root: &Section<'_, '_>, faults: &mut FaultList) -> Vec<RowKind> {
+/// `filter.skip`: kinds of row change, and of definitions with their places.
+pub(crate) fn skipped(root: &Section<'_, '_>, faults: &mut FaultList) -> (Vec<RowKind>, Vec<(DdlKind, Found<String>)>) {
     let filter = root.section("filter", &["skip"], faults);
-    let mut skip = Vec::new();
+    let (mut rows, mut definitions) = (Vec::new(), Vec::new());
     for kind in filter.texts("skip", "dml.delete", faults).unwrap_or_default() {
-        let is_ddl = kind
-            .value
-            .strip_prefix("ddl.")
-            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
         let row_kind = match kind.value.as_str() {
             "dml.insert" => Some(RowKind::Insert),
             "dml.update" => Some(RowKind::Update),
             "dml.delete" => Some(RowKind::Delete),
             _ => None,
         };
-        match row_kind {
-            Some(row_kind) if !skip.contains(&row_kind) => skip.push(row_kind),
-            Some(_) => {}
-            None if is_ddl => faults.later(&kind.key, kind.at, &format!("`{}`", kind.value), "kinds of row change"),
-            None => {
-                let expected = "dml.insert, dml.update, dml.delete or ddl.KIND";
-                faults.value(&kind, &format!("`{}`", kind.value), expected, "skip = [\"dml.delete\"]");
+        let ddl_kind = kind.value.strip_prefix("ddl.").and_then(DdlKind::of_word);
+        match (row_kind, ddl_kind) {
+            (Some(row_kind), _) if rows.contains(&row_kind) => {}
+            (Some(row_kind), _) => rows.push(row_kind),
+            (None, Some(ddl_kind)) => definitions.push((ddl_kind, kind)),
+            (None, None) => {
+                let words = DdlKind::ALL.map(|(word, _)| format!("ddl.{word}")).join(", ");
+                let expected = format!("dml.insert, dml.update, dml.delete, {words}");
+                faults.value(&kind, &format!("`{}`", kind.value), &expected, "skip = [\"dml.delete\"]");
             }
         }
     }
-    skip
+    (rows, definitions)
 }
 
 fn refuse_reserved<T>(place: &Found<T>, schema: &str, meta_schema: &str, faults: &mut FaultList) {

@@ -1,7 +1,7 @@
 //! `on_ddl`: what a job does with changes of definitions, by their kind.
 //!
 //! Made by `config::job_ddl`, asked by the applier. A change whose kind says pause is carried out only after a person asked for it with
-//! a restart; one that says skip leaves the target as it is. Skipping is possible only where the rows keep their form.
+//! a restart; one that says skip leaves the target as it is: rows then travel with the columns that both sides have.
 
 use std::collections::BTreeMap;
 
@@ -61,10 +61,10 @@ impl DdlKind {
             .map_or("alter-table", |(word, _)| word)
     }
 
-    /// Leaving it out does not change how rows are read.
+    /// Leaving it out still leaves known which row belongs to which table.
     #[must_use]
     pub fn can_be_skipped(self) -> bool {
-        matches!(self, Self::DropTable | Self::DropDatabase | Self::Truncate)
+        self != Self::RenameTable
     }
 }
 

@@ -34,14 +34,47 @@ impl Table {
     }
 }
 
-/// The tables named so far.
+/// The tables named so far, and which of them are one table with a lower number: several of the source in one of the target.
 #[derive(Clone, Debug, Default)]
-pub struct Tables(HashMap<ShapeId, Arc<Table>>);
+pub struct Tables(HashMap<ShapeId, Arc<Table>>, HashMap<ShapeId, ShapeId>);
 
 impl Tables {
     /// Names a table from now on.
     pub fn set(&mut self, id: ShapeId, shape: TableShape) {
+        let is_one = |other: &Table| {
+            other.shape.name == shape.name && other.shape.columns == shape.columns && other.shape.key == shape.key
+        };
+        let one = self
+            .0
+            .iter()
+            .filter(|(other, table)| **other < id && is_one(table))
+            .map(|(other, _)| *other)
+            .min();
+        match one {
+            Some(one) => self.1.insert(id, one),
+            None => self.1.remove(&id),
+        };
         self.0.insert(id, Arc::new(Table::new(shape)));
+    }
+
+    /// The change as one of the table that stands for all that are one: what it does to a key is seen beside what they do.
+    fn as_one(&self, change: Change) -> Change {
+        let one = |shape: ShapeId| self.1.get(&shape).copied().unwrap_or(shape);
+        match change {
+            Change::Insert { shape, after } => Change::Insert {
+                shape: one(shape),
+                after,
+            },
+            Change::Delete { shape, before } => Change::Delete {
+                shape: one(shape),
+                before,
+            },
+            Change::Update { shape, before, after } => Change::Update {
+                shape: one(shape),
+                before,
+                after,
+            },
+        }
     }
 
     /// The table of this number.
@@ -155,7 +188,7 @@ impl Grouper {
         for change in &part.changes {
             self.group.changes += 1;
             self.group.bytes += change_bytes(change);
-            self.effect.push(&self.tables, change.clone())?;
+            self.effect.push(&self.tables, self.tables.as_one(change.clone()))?;
         }
         self.is_inside = !part.is_last;
         if part.is_last {

@@ -78,6 +78,7 @@ pub mod table_choice;
 pub mod table_definition;
 pub mod table_difference;
 pub mod table_map;
+pub mod table_merge;
 pub mod table_plan;
 pub mod table_wanted;
 pub mod value;

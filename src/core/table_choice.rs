@@ -4,21 +4,20 @@
 //! (`mysql::source::tables`) and for `peer plan`. Pure: names in, names and faults out. What the mapping does to a table's
 //! shape is `core::table_map`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use regex::{Captures, Regex};
 use serde::{Deserialize, Serialize};
 
 use crate::core::fault::{Fault, Faults};
 use crate::core::shape::TableName;
+use crate::core::table_merge::clashes;
 
 /// Schemas that belong to the server: never replicated.
 pub const SYSTEM_SCHEMAS: [&str; 4] = ["mysql", "information_schema", "performance_schema", "sys"];
 
 /// A rule takes no table.
 const NO_TABLE: &str = "PEER1121";
-/// Two tables would be one on the target.
-const TWO_SOURCES: &str = "PEER1122";
 
 /// What a job says about its tables beyond exact names. Without rules, and without exact tables in the spec: every table that
 /// is not the system's.
@@ -70,6 +69,9 @@ pub struct TableRule {
     /// Other names on the target.
     #[serde(default, skip_serializing_if = "Renaming::is_empty")]
     pub to: Renaming,
+    /// Others write into its table on the target too, and no key is in two of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merge: bool,
 }
 
 /// A choice of tables by name.
@@ -157,6 +159,8 @@ pub struct Chosen {
     pub to: TableName,
     /// The rule that took it; None: none was needed.
     pub rule: Option<TableRule>,
+    /// Columns of the target, in lower case, that keep it apart from another table that becomes the same one there.
+    pub apart: Vec<String>,
 }
 
 /// Compiles the expression of a pattern, anchored at both ends.
@@ -198,6 +202,7 @@ pub fn choose(exact: &[TableName], selection: &Selection, found: &[TableName]) -
                 to,
                 name,
                 rule: Some(rule.clone()),
+                apart: Vec::new(),
             });
         }
         if !is_of_use {
@@ -210,7 +215,7 @@ pub fn choose(exact: &[TableName], selection: &Selection, found: &[TableName]) -
             ));
         }
     }
-    faults.extend(clashes(&chosen));
+    faults.extend(clashes(&mut chosen));
     Faults(faults).or(chosen)
 }
 
@@ -227,6 +232,7 @@ pub fn choose_one(exact: &[TableName], selection: &Selection, name: &TableName) 
         name: name.clone(),
         to,
         rule: Some(rule),
+        apart: Vec::new(),
     })
 }
 
@@ -249,6 +255,7 @@ fn rules_of(exact: &[TableName], selection: &Selection) -> Vec<TableRule> {
         filter: None,
         columns: Vec::new(),
         to: Renaming::default(),
+        merge: false,
     };
     if !selection.rules.is_empty() {
         return selection.rules.clone();
@@ -263,24 +270,6 @@ fn rules_of(exact: &[TableName], selection: &Selection) -> Vec<TableRule> {
         )
     };
     exact.iter().map(of).collect()
-}
-
-/// Every two tables that would be one on the target, compared without case: many servers fold it.
-fn clashes(chosen: &[Chosen]) -> Vec<Fault> {
-    let mut first: HashMap<String, &Chosen> = HashMap::new();
-    let mut faults = Vec::new();
-    for table in chosen {
-        if let Some(other) = first.insert(table.to.to_string().to_lowercase(), table) {
-            faults.push(Fault::new(
-                TWO_SOURCES,
-                format!("table {} of the target", table.to),
-                format!("two sources, {} and {}", other.name, table.name),
-                "one table of the source for each table of the target: their keys could clash",
-                "give one of them another name with `to`, leave one out with [[exclude]], or write a second job for it",
-            ));
-        }
-    }
-    faults
 }
 
 /// A choice of names, compiled.
@@ -426,6 +415,7 @@ mod tests {
                 table: table.map(str::to_owned),
                 columns: BTreeMap::new(),
             },
+            merge: false,
         }
     }
 
@@ -487,6 +477,23 @@ mod tests {
             text.contains("PEER1122") && text.contains("shop.orders and shop_old.orders"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn several_sources_become_one_table_when_said_or_when_their_keys_are_apart() {
+        let merged = TableRule {
+            merge: true,
+            ..rule("/shop.*/ orders", Some("shop"), None)
+        };
+        assert_eq!(chosen(vec![merged], &[]).map(|all| all.len()), Ok(2));
+        let part = |which: &str, filter: &str| TableRule {
+            filter: Some(filter.to_owned()),
+            ..rule(which, Some("shop"), Some("all"))
+        };
+        let (low, high) = (part("shop orders", "id < 10"), part("shop_old orders", "id >= 10"));
+        assert_eq!(chosen(vec![low.clone(), high], &[]).map(|all| all.len()), Ok(2));
+        let text = chosen(vec![low, part("shop_old orders", "id >= 9")], &[]).expect_err("refused");
+        assert!(text.contains("PEER1122") && text.contains("merge = true"), "{text}");
     }
 
     #[test]

@@ -11,11 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::core::fault::Fault;
 use crate::core::row_filter::RowFilter;
 use crate::core::shape::{Column, RowKey, TableName, TableShape};
-use crate::core::table_choice::{Chosen, RowKind};
+use crate::core::table_choice::{Chosen, RowKind, TableRule};
 use crate::core::table_definition::{self, Columns};
 
 /// The columns that a job chooses or renames do not fit the table.
 const BAD_COLUMNS: &str = "PEER1123";
+
+/// Two tables would be one on the target.
+const TWO_SOURCES: &str = "PEER1122";
 
 /// The filter of a job does not fit the table.
 const BAD_FILTER: &str = "PEER1124";
@@ -34,6 +37,12 @@ pub struct TableMap {
     /// Kinds of change that are not carried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<RowKind>,
+    /// Others write into the table on the target too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merge: bool,
+    /// Columns of the source that came by a change of definitions that was skipped: they do not travel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// One column of the target.
@@ -51,15 +60,32 @@ impl TableMap {
     /// # Errors
     /// Every column that is missing, needed, or would have the name of another.
     pub fn of(shape: &TableShape, chosen: &Chosen, skip: &[RowKind]) -> Result<Option<Self>, Vec<Fault>> {
+        Self::without(shape, chosen, skip, &[])
+    }
+
+    /// The same without these columns.
+    ///
+    /// # Errors
+    /// As `of`.
+    pub fn without(
+        shape: &TableShape,
+        chosen: &Chosen,
+        skip: &[RowKind],
+        left_out: &[String],
+    ) -> Result<Option<Self>, Vec<Fault>> {
         let mut faults = Vec::new();
-        let columns = columns(shape, chosen, &mut faults);
+        let columns = columns(shape, chosen, left_out, &mut faults);
+        faults.extend(not_apart(shape, &columns, chosen));
         let map = Self {
             to: chosen.to.clone(),
             columns,
             filter: chosen.rule.as_ref().and_then(|rule| rule.filter.clone()),
             skip: skip.to_vec(),
+            merge: chosen.rule.as_ref().is_some_and(|rule| rule.merge),
+            left_out: left_out.to_vec(),
         };
-        let is_plain = map.to == shape.name && map.columns.is_empty() && map.filter.is_none() && map.skip.is_empty();
+        let is_plain =
+            map.to == shape.name && map.columns.is_empty() && map.filter.is_none() && map.skip.is_empty() && !map.merge;
         if is_plain && faults.is_empty() {
             return Ok(None);
         }
@@ -115,12 +141,9 @@ fn definition_columns<'a>(shape: &'a TableShape, map: &'a TableMap) -> Option<Co
 }
 
 /// The columns of the target; empty when the job says nothing about them.
-fn columns(shape: &TableShape, chosen: &Chosen, faults: &mut Vec<Fault>) -> Vec<MappedColumn> {
-    let Some(rule) = chosen
-        .rule
-        .as_ref()
-        .filter(|rule| !rule.columns.is_empty() || !rule.to.columns.is_empty())
-    else {
+fn columns(shape: &TableShape, chosen: &Chosen, left_out: &[String], faults: &mut Vec<Fault>) -> Vec<MappedColumn> {
+    let is_said = |rule: &&TableRule| !rule.columns.is_empty() || !rule.to.columns.is_empty() || !left_out.is_empty();
+    let Some(rule) = chosen.rule.as_ref().filter(is_said) else {
         return Vec::new();
     };
     let mut named: Vec<usize> = Vec::new();
@@ -132,7 +155,8 @@ fn columns(shape: &TableShape, chosen: &Chosen, faults: &mut Vec<Fault>) -> Vec<
         }
     }
     if rule.columns.is_empty() {
-        named.extend(0..shape.columns.len());
+        let travels = |at: &usize| !left_out.iter().any(|name| is_same(name, &shape.columns[*at].name));
+        named.extend((0..shape.columns.len()).filter(travels));
     }
     for old in rule.to.columns.keys() {
         if !ordinal(shape, old).is_some_and(|at| named.contains(&at)) {
@@ -187,6 +211,29 @@ fn needed(shape: &TableShape, map: &TableMap) -> Vec<Fault> {
         faults.push(bad(shape, reason, "columns whose definitions speak of chosen columns only"));
     }
     faults
+}
+
+/// A column that keeps the table apart from another must be part of the key: else one key may come from both.
+fn not_apart(shape: &TableShape, columns: &[MappedColumn], chosen: &Chosen) -> Vec<Fault> {
+    let name_of = |at: &usize| {
+        let mapped = columns.iter().find(|mapped| mapped.at == *at);
+        mapped.map_or(&shape.columns[*at].name, |mapped| &mapped.name).to_lowercase()
+    };
+    let key: Vec<String> = shape.key.iter().flat_map(|key| key.columns.iter().map(name_of)).collect();
+    let is_loose = |column: &&String| !key.contains(column);
+    let fault = |column: &String| {
+        Fault::new(
+            TWO_SOURCES,
+            format!("table {} of the target", chosen.to),
+            format!(
+                "several sources, of which {} is kept apart by `{column}`, which is no part of its key",
+                shape.name
+            ),
+            "a column of the key: else one key may come from both",
+            "bound a column of the key by `where`, or write merge = true in the [[tables]] of each when you know that no key is in both",
+        )
+    };
+    chosen.apart.iter().filter(is_loose).map(fault).collect()
 }
 
 fn definition(shape: &TableShape, map: &TableMap) -> Result<String, String> {
@@ -262,6 +309,7 @@ mod tests {
                 schema: NamePattern::Exact("shop".into()),
                 table: None,
             },
+            merge: false,
             filter: None,
             columns: columns.iter().map(|name| (*name).to_owned()).collect(),
             to: Renaming {
@@ -276,6 +324,7 @@ mod tests {
             name: shape.name.clone(),
             to: shape.name.clone(),
             rule: Some(rule),
+            apart: Vec::new(),
         };
         TableMap::of(&shape, &chosen, &[]).map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
@@ -309,5 +358,43 @@ mod tests {
         assert!(text.contains("without `id`"), "{text}");
         let text = map(&[], &[("total", "ID")]).expect_err("refused");
         assert!(text.contains("two columns"), "{text}");
+    }
+
+    #[test]
+    fn tables_are_apart_only_by_columns_of_their_key() {
+        let shape = shape();
+        let chosen = |column: &str| Chosen {
+            name: shape.name.clone(),
+            to: shape.name.clone(),
+            rule: None,
+            apart: vec![column.to_owned()],
+        };
+        assert_eq!(TableMap::of(&shape, &chosen("id"), &[]), Ok(None));
+        let faults = TableMap::of(&shape, &chosen("total"), &[]).expect_err("refused");
+        assert!(faults[0].to_string().contains("no part of its key"), "{}", faults[0]);
+    }
+
+    #[test]
+    fn columns_that_came_unseen_do_not_travel() {
+        let mut shape = shape();
+        let chosen = Chosen {
+            name: shape.name.clone(),
+            to: shape.name.clone(),
+            rule: Some(TableRule {
+                which: TablePattern {
+                    schema: NamePattern::Exact("shop".into()),
+                    table: None,
+                },
+                filter: None,
+                columns: Vec::new(),
+                to: Renaming::default(),
+                merge: false,
+            }),
+            apart: Vec::new(),
+        };
+        let map = TableMap::without(&shape, &chosen, &[], &["TOTAL".to_owned()]).expect("maps");
+        shape.map = map.map(Box::new);
+        let names: Vec<String> = shape.on_target().columns.iter().map(|column| column.name.clone()).collect();
+        assert_eq!(names, ["id", "note"]);
     }
 }

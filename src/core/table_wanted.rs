@@ -37,6 +37,7 @@ pub struct Way {
     filter: Option<String>,
     columns: Vec<String>,
     renamed: BTreeMap<String, String>,
+    merge: bool,
 }
 
 impl Chosen {
@@ -47,6 +48,7 @@ impl Chosen {
             filter: rule.filter.clone(),
             columns: rule.columns.clone(),
             renamed: rule.to.columns.clone(),
+            merge: rule.merge,
         })
     }
 }

@@ -32,7 +32,7 @@ impl Applier<'_> {
         self.write_passed().await?;
         let seq = match self.on_ddl.policy.action(ddl.kind) {
             _ if self.target.is_skipped(&ddl.gtid) => self.pass_over(ddl).await?,
-            DdlAction::Skip => self.target.ddl_skip(ddl).await?,
+            DdlAction::Skip => self.target.ddl_skip(ddl, &self.on_ddl.wanted).await?,
             DdlAction::Apply => self.carry_out(ddl, None).await?,
             DdlAction::Pause => self.carry_out(ddl, Some(self.on_ddl.restarts)).await?,
         };
@@ -49,7 +49,7 @@ impl Applier<'_> {
         let reason = match ddl_without_effect(ddl, &self.target.progress().shapes) {
             Ok(left) => {
                 info!(gtid = %ddl.gtid, "a change of definitions was passed over");
-                return Ok(self.target.ddl_skip(&left).await?);
+                return Ok(self.target.ddl_skip(&left, &self.on_ddl.wanted).await?);
             }
             Err(reason) => reason,
         };

@@ -10,6 +10,7 @@ use crate::mysql::quote;
 use crate::mysql::target::apply::Failure;
 use crate::mysql::target::progress_store::copy_statement;
 use crate::mysql::target::replay::{Origin, is_of_a_row};
+use crate::mysql::target::shared;
 use crate::mysql::target::writer::{Target, unknown_shape};
 
 impl Target {
@@ -49,6 +50,12 @@ impl Target {
     pub async fn reset(&mut self, shape: ShapeId) -> Result<Seq, Error> {
         let (name, written) = (self.source_name(shape)?, self.table(shape)?.name().clone());
         let mut next = self.next_progress();
+        let known = self.progress().shapes[shape.0 as usize].clone();
+        let shapes = self.progress().shapes.clone();
+        let others = shared::others(&mut self.control, &self.meta, &self.job, &shapes, &known).await?;
+        if let Some(other) = others.first() {
+            return Err(shared::no_reset(&known, other));
+        }
         let (at, row) = find_copy(&mut next.copy, &name)?;
         (row.cursor, row.rows, row.is_done) = (None, 0, false);
         let inside = [copy_statement(&self.meta, &self.job, at, row)];

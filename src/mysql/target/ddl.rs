@@ -6,7 +6,7 @@
 
 use crate::core::ddl::{Ddl, DdlOutcome, DdlSession, DdlStep, Replacement, has_other_key, progress_after};
 use crate::core::disposition::Disposition;
-use crate::core::ids::Seq;
+use crate::core::ids::{JobId, Seq};
 use crate::core::progress::Progress;
 use crate::core::shape::{TableName, TableShape};
 use crate::core::table_wanted::Wanted;
@@ -21,6 +21,7 @@ use crate::mysql::target::ddl_session;
 use crate::mysql::target::fence;
 use crate::mysql::target::meta::Meta;
 use crate::mysql::target::progress_store::replace_statements;
+use crate::mysql::target::shared::{self, Writer};
 use crate::mysql::target::writer::Target;
 
 /// A change that was begun.
@@ -29,6 +30,7 @@ pub struct DdlRun {
     session: Session,
     marker: Marker,
     meta: Meta,
+    job: JobId,
     ddl: Ddl,
     /// The tables the job asks for.
     wanted: Wanted,
@@ -44,14 +46,8 @@ impl Target {
     /// Opens the session, ends what an earlier owner left, and commits the intent unless one is there. `asks`: a person must have
     /// asked for a restart since the intent; that many were asked for until now.
     pub async fn ddl_begin(&mut self, ddl: &Ddl, asks: Option<u64>, wanted: &Wanted) -> Result<DdlRun, Error> {
-        let mut session = Session::connect(&self.endpoint).await?;
-        if session.server_uuid() != self.control.server_uuid() {
-            return Err(session.unexpected("another server", "the target's: a switch is going on"));
-        }
-        fence::register(&mut self.control, &self.meta, &self.job, self.epoch, &mut session).await?;
-        ddl_session::lock(&mut session, &mut self.control, &self.job).await?;
-        ddl_session::prepare(&mut session).await?;
-        self.still_ours().await?;
+        let mut session = self.ddl_session().await?;
+        self.refuse_shared(&mut session, ddl).await?;
         let marker = Marker::of(&self.meta, &self.job);
         let found = ddl_journal::fingerprint(&mut session, ddl, &self.progress().shapes).await?;
         let pending = ddl_journal::pending(&mut session, &self.meta, &self.job).await?;
@@ -86,6 +82,7 @@ impl Target {
             session,
             marker,
             meta: self.meta.clone(),
+            job: self.job.clone(),
             ddl: ddl.clone(),
             wanted: wanted.clone(),
             seq,
@@ -103,24 +100,47 @@ impl Target {
         if let Some(DdlStep::Rename { .. }) = run.ddl.steps.first() {
             run.marker.remove(&mut run.session).await?;
         }
-        let conn_id = run.session.connection_id();
-        run.session.close().await;
-        fence::unregister(&mut self.control, &self.meta, &self.job, self.epoch, conn_id).await?;
+        self.close_ddl_session(run.session).await?;
         self.name_tables().await?;
         Ok(seq)
     }
 
-    /// Commits that it is passed over; the target stays as it is. One that was begun before counts as done.
-    pub async fn ddl_skip(&mut self, ddl: &Ddl) -> Result<Seq, Error> {
-        let next = progress_after(self.next_progress(), ddl, &DdlOutcome::default());
-        let mut inside = replace_statements(&self.meta, &self.job, &next);
-        let pending = ddl_journal::pending(&mut self.control, &self.meta, &self.job).await?;
-        if let Some(intent) = pending.filter(|intent| intent.gtid == ddl.gtid.to_string()) {
-            inside.extend(ddl_journal::done_statements(&self.meta, &self.job, intent.seq, &ddl.gtid));
+    /// A session for definitions, the only one of its job.
+    pub(super) async fn ddl_session(&mut self) -> Result<Session, Error> {
+        let mut session = Session::connect(&self.endpoint).await?;
+        if session.server_uuid() != self.control.server_uuid() {
+            return Err(session.unexpected("another server", "the target's: a switch is going on"));
         }
-        let seq = self.commit(&[], &inside, next, ddl.commit_us).await?;
-        self.name_tables().await?;
-        Ok(seq)
+        fence::register(&mut self.control, &self.meta, &self.job, self.epoch, &mut session).await?;
+        ddl_session::lock(&mut session, &mut self.control, &self.job).await?;
+        ddl_session::prepare(&mut session).await?;
+        self.still_ours().await?;
+        Ok(session)
+    }
+
+    pub(super) async fn close_ddl_session(&mut self, session: Session) -> Result<(), Error> {
+        let conn_id = session.connection_id();
+        session.close().await;
+        fence::unregister(&mut self.control, &self.meta, &self.job, self.epoch, conn_id).await
+    }
+
+    /// Nothing is done to a whole table of the target that has rows of others.
+    async fn refuse_shared(&mut self, session: &mut Session, ddl: &Ddl) -> Result<(), Error> {
+        for step in &ddl.steps {
+            let tables: Vec<&TableName> = match step {
+                DdlStep::Execute { .. } => continue,
+                DdlStep::Drop { table } | DdlStep::Truncate { table } | DdlStep::Replace { table, .. } => vec![table],
+                DdlStep::Rename { moved, .. } => moved.iter().map(|(from, _)| from).collect(),
+            };
+            let shapes = &self.progress().shapes;
+            for known in shapes.iter().filter(|shape| tables.contains(&&shape.name)) {
+                let others = shared::others(session, &self.meta, &self.job, shapes, known).await?;
+                if let Some(other) = others.first() {
+                    return Err(shared::whole_table(ddl, known, other));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn still_ours(&mut self) -> Result<(), Error> {
@@ -165,7 +185,8 @@ impl DdlRun {
             }
             return self.inspected(table).await;
         };
-        let change = ddl_mapped::altered(&mut self.session, &self.meta, &self.ddl, &before, &self.wanted).await?;
+        let is_shared = self.other_writer(&before).await?.is_some();
+        let change = ddl_mapped::altered(&mut self.session, &self.meta, &self.ddl, &before, &self.wanted, is_shared).await?;
         if let Some(text) = change.text.filter(|_| !self.is_executed) {
             self.as_source(&text, &change.session).await?;
         }
@@ -210,6 +231,12 @@ impl DdlRun {
         let mut shapes = inspect::shapes_as_they_are(&mut self.session, std::slice::from_ref(table)).await?;
         ddl_session::prepare(&mut self.session).await?;
         Ok(shapes.pop().expect("one name, one shape"))
+    }
+
+    /// Somebody else whose rows are in the table too.
+    async fn other_writer(&mut self, shape: &TableShape) -> Result<Option<Writer>, Error> {
+        let others = shared::others(&mut self.session, &self.meta, &self.job, &self.progress.shapes, shape).await?;
+        Ok(others.into_iter().next())
     }
 
     fn known(&self, table: &TableName) -> Option<&TableShape> {
@@ -277,6 +304,9 @@ impl DdlRun {
             let known = self.progress.shapes.iter().find(|known| known.name == before);
             let is_copying = self.progress.copy.iter().any(|row| row.table == before && !row.is_done);
             if is_copying && known.is_some_and(|known| has_other_key(known, shape)) {
+                if let Some(other) = self.other_writer(shape).await? {
+                    return Err(shared::whole_table(&self.ddl, shape, &other));
+                }
                 self.truncate(&shape.on_target().name).await?;
                 emptied.push(shape.name.clone());
             }
@@ -284,16 +314,20 @@ impl DdlRun {
         Ok(emptied)
     }
 
-    /// A statement that the target refuses stops the job with both texts.
     fn explain(&self, error: Error) -> Error {
-        match error {
-            Error::Server { code, ref message, .. } if error.disposition() == Disposition::Fatal => Error::DdlFailed {
-                gtid: self.ddl.gtid.to_string(),
-                statement: self.ddl.excerpt(),
-                reason: format!("error {code}: {message}"),
-            },
-            other => other,
-        }
+        explained(&self.ddl, error)
+    }
+}
+
+/// A statement that the target refuses stops the job with both texts.
+pub(super) fn explained(ddl: &Ddl, error: Error) -> Error {
+    match error {
+        Error::Server { code, ref message, .. } if error.disposition() == Disposition::Fatal => Error::DdlFailed {
+            gtid: ddl.gtid.to_string(),
+            statement: ddl.excerpt(),
+            reason: format!("error {code}: {message}"),
+        },
+        other => other,
     }
 }
 

@@ -7,9 +7,9 @@
 use crate::core::ddl::{Ddl, DdlSession, DdlStep};
 use crate::core::ddl_rewrite::{self, ColumnChanges};
 use crate::core::fault::Fault;
-use crate::core::shape::{TableName, TableShape};
+use crate::core::shape::{Column, TableName, TableShape};
 use crate::core::table_difference::{self, ColumnFate};
-use crate::core::table_map::TableMap;
+use crate::core::table_map::{MappedColumn, TableMap};
 use crate::core::table_wanted::Wanted;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
@@ -39,19 +39,22 @@ pub(super) async fn altered(
     ddl: &Ddl,
     before: &TableShape,
     wanted: &Wanted,
+    is_shared: bool,
 ) -> Result<Change, Error> {
-    let changes = ddl_rewrite::column_changes(&ddl.statement, ddl.session.reading());
-    let changes = changes.ok_or_else(|| {
-        refused(
-            ddl,
-            "a column's name in it cannot be read".into(),
-            "names that this peer can read",
-        )
-    })?;
+    let changes = column_changes(ddl)?;
     let mut shadows = Shadows::hold(session, meta).await?;
     let mut after = shadows.after(before, ddl).await?;
-    after.map = way(ddl, &after, wanted)?;
+    after.map = way(ddl, &after, wanted, &left_out(before, &changes))?;
     let (old, new) = (before.on_target(), after.on_target());
+    // Another source of the table may have brought it already.
+    if is_shared && !changes.is_partition_work && shadows.is_there(&new).await? {
+        shadows.release().await?;
+        return Ok(Change {
+            shape: after,
+            text: None,
+            session: ddl.session.clone(),
+        });
+    }
     let is_same_text = old.name == before.name && has_all_columns(before) && has_all_columns(&after);
     let change = if is_same_text {
         Change {
@@ -98,6 +101,87 @@ pub(super) async fn altered(
     Ok(change)
 }
 
+/// What a statement that is passed over leaves: the target as it is, and rows with the columns that both sides have.
+pub(super) async fn skipped(
+    session: &mut Session,
+    meta: &Meta,
+    ddl: &Ddl,
+    before: &TableShape,
+    wanted: &Wanted,
+) -> Result<TableShape, Error> {
+    let changes = column_changes(ddl)?;
+    let mut shadows = Shadows::hold(session, meta).await?;
+    let mut after = shadows.after(before, ddl).await?;
+    shadows.release().await?;
+    let impossible = |found: String| {
+        let expected = "a change that can be skipped: columns that come or go, indexes, constraints, options";
+        refused(ddl, format!("the policy skips it, but {found}"), expected)
+    };
+    if changes.is_partition_work {
+        return Err(impossible("rows may go with partitions".into()));
+    }
+    if key_names(before) != key_names(&after) {
+        return Err(impossible("rows are found by another key".into()));
+    }
+    let mut left = left_out(before, &changes);
+    for column in &after.columns {
+        match source_before(&column.name, before, &changes) {
+            None => left.push(column.name.clone()),
+            Some(old) if !is_same(&old.name, &column.name) => {
+                return Err(impossible(format!("column `{}` has another name", old.name)));
+            }
+            Some(old) if (&old.kind, &old.charset, old.is_generated) != (&column.kind, &column.charset, column.is_generated) => {
+                return Err(impossible(format!("values of column `{}` have another form", old.name)));
+            }
+            Some(_) => {}
+        }
+    }
+    after.map = way(ddl, &after, wanted, &left)?;
+    Ok(after)
+}
+
+fn key_names(shape: &TableShape) -> Option<Vec<String>> {
+    let key = shape.key.as_ref()?;
+    Some(key.columns.iter().map(|at| shape.columns[*at].name.to_lowercase()).collect())
+}
+
+fn column_changes(ddl: &Ddl) -> Result<ColumnChanges, Error> {
+    let changes = ddl_rewrite::column_changes(&ddl.statement, ddl.session.reading());
+    changes.ok_or_else(|| {
+        refused(
+            ddl,
+            "a column's name in it cannot be read".into(),
+            "names that this peer can read",
+        )
+    })
+}
+
+/// Columns that do not travel because the change that brought them was skipped, under their names afterwards.
+fn left_out(before: &TableShape, changes: &ColumnChanges) -> Vec<String> {
+    let old = before.map.iter().flat_map(|map| map.left_out.iter());
+    old.filter(|name| !changes.dropped.iter().any(|gone| is_same(gone, name)))
+        .map(|name| {
+            let renamed = changes.renamed.iter().find(|(from, _)| is_same(from, name));
+            renamed.map_or(name, |(_, to)| to).clone()
+        })
+        .collect()
+}
+
+/// The column of before whose values this column has.
+fn source_before<'a>(name: &str, before: &'a TableShape, changes: &ColumnChanges) -> Option<&'a Column> {
+    let from = match changes.renamed.iter().find(|(_, new)| is_same(new, name)) {
+        Some((old, _)) => old.as_str(),
+        None if changes.dropped.iter().any(|gone| is_same(gone, name)) => return None,
+        None => name,
+    };
+    before.columns.iter().find(|column| is_same(&column.name, from))
+}
+
+/// Servers compare names of columns without case.
+fn is_same(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
 /// The table under its new name on the source, with the way of that name.
 pub(super) async fn renamed(
     session: &mut Session,
@@ -110,7 +194,7 @@ pub(super) async fn renamed(
     let mut shadows = Shadows::hold(session, meta).await?;
     let mut after = shadows.renamed(before, to).await?;
     shadows.release().await?;
-    after.map = way(ddl, &after, wanted)?;
+    after.map = way(ddl, &after, wanted, &left_out(before, &ColumnChanges::default()))?;
     Ok(after)
 }
 
@@ -167,7 +251,7 @@ pub(super) fn renames(ddl: &Ddl, shapes: &[TableShape], wanted: &Wanted) -> Vec<
     out.chain(back).collect()
 }
 
-fn way(ddl: &Ddl, after: &TableShape, wanted: &Wanted) -> Result<Option<Box<TableMap>>, Error> {
+fn way(ddl: &Ddl, after: &TableShape, wanted: &Wanted, left_out: &[String]) -> Result<Option<Box<TableMap>>, Error> {
     let Some(chosen) = wanted.choice(&after.name) else {
         return Err(refused(
             ddl,
@@ -175,7 +259,7 @@ fn way(ddl: &Ddl, after: &TableShape, wanted: &Wanted) -> Result<Option<Box<Tabl
             "the job's rules as they were",
         ));
     };
-    let map = TableMap::of(after, &chosen, &wanted.selection.skip);
+    let map = TableMap::without(after, &chosen, &wanted.selection.skip, left_out);
     map.map(|map| map.map(Box::new)).map_err(|faults| {
         let told: Vec<String> = faults
             .iter()
@@ -191,30 +275,22 @@ fn way(ddl: &Ddl, after: &TableShape, wanted: &Wanted) -> Result<Option<Box<Tabl
 
 fn has_all_columns(shape: &TableShape) -> bool {
     let Some(map) = &shape.map else { return true };
-    let is_as_it_is =
-        |(at, mapped): (usize, &crate::core::table_map::MappedColumn)| mapped.at == at && mapped.name == shape.columns[at].name;
+    let is_as_it_is = |(at, mapped): (usize, &MappedColumn)| mapped.at == at && mapped.name == shape.columns[at].name;
     map.columns.is_empty() || map.columns.len() == shape.columns.len() && map.columns.iter().enumerate().all(is_as_it_is)
 }
 
 /// Which column of the target each column of the target was before.
 fn fates(ddl: &Ddl, before: &TableShape, after: &TableShape, changes: &ColumnChanges) -> Result<Vec<ColumnFate>, Error> {
-    let is_same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
     let old_columns = carried(before);
     carried(after)
         .into_iter()
         .map(|(source, name)| {
-            let from = match changes.renamed.iter().find(|(_, new)| is_same(new, &source)) {
-                Some((old, _)) => Some(old.as_str()),
-                None if changes.dropped.iter().any(|gone| is_same(gone, &source)) => None,
-                None => Some(source.as_str()),
-            };
-            let was_there = |old: &&str| before.columns.iter().any(|column| is_same(&column.name, old));
-            let Some(old) = from.filter(was_there) else {
+            let Some(old) = source_before(&source, before, changes) else {
                 return Ok(ColumnFate { before: None, name });
             };
-            let carried = old_columns.iter().find(|(known, _)| is_same(known, old));
+            let carried = old_columns.iter().find(|(known, _)| is_same(known, &old.name));
             let carried = carried.ok_or_else(|| {
-                let found = format!("column `{source}` has the values of `{old}`, which were left out");
+                let found = format!("column `{source}` has the values of `{}`, which were left out", old.name);
                 refused(ddl, found, "columns whose values the target has")
             })?;
             Ok(ColumnFate {
@@ -234,8 +310,7 @@ fn carried(shape: &TableShape) -> Vec<(String, String)> {
             .map(|column| (column.name.clone(), column.name.clone()))
             .collect(),
         Some(map) => {
-            let pair =
-                |mapped: &crate::core::table_map::MappedColumn| (shape.columns[mapped.at].name.clone(), mapped.name.clone());
+            let pair = |mapped: &MappedColumn| (shape.columns[mapped.at].name.clone(), mapped.name.clone());
             map.columns.iter().map(pair).collect()
         }
     }

@@ -4,15 +4,18 @@
 //! needed: the source's definitions are kept in `peer_meta.shape`. A user lock holds other jobs off. A shadow has the table's own
 //! name, so that the server makes the same names of constraints for it as the source did.
 
-use crate::core::ddl::Ddl;
+use std::time::Duration;
+
+use crate::core::ddl::{Ddl, DdlSession};
 use crate::core::ddl_rewrite;
 use crate::core::shape::{TableName, TableShape};
 use crate::core::stable_hash::hex256;
+use crate::core::table_difference;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::source::inspect;
-use crate::mysql::target::create::{create_statement, ensure_schema};
+use crate::mysql::target::create::{create_statement, ensure_schema, without_counter};
 use crate::mysql::target::ddl_session;
 use crate::mysql::target::meta::{FENCE_COMMENT, Meta};
 
@@ -20,8 +23,8 @@ use crate::mysql::target::meta::{FENCE_COMMENT, Meta};
 const SUFFIX: &str = "_shape";
 /// Marks the schema as peer's: a job that reads this server leaves it out.
 const MARK: &str = "fence";
-/// How long other jobs may work with theirs, in seconds; an empty table takes milliseconds.
-const LOCK_WAIT: u32 = 60;
+/// How long other jobs may work with theirs; an empty table takes milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// The schema of shadows, held.
 pub(super) struct Shadows<'a> {
@@ -34,13 +37,14 @@ impl<'a> Shadows<'a> {
     pub async fn hold(session: &'a mut Session, meta: &Meta) -> Result<Self, Error> {
         let schema = format!("{}{SUFFIX}", meta.schema());
         let taken: Option<Option<i64>> = session
-            .first(format!("SELECT GET_LOCK({}, {LOCK_WAIT})", lock_name(&schema)))
+            .first(format!("SELECT GET_LOCK({}, {})", lock_name(&schema), LOCK_WAIT.as_secs()))
             .await?;
         if taken.flatten() != Some(1) {
-            return Err(session.unexpected(
-                format!("schema {schema} held by another job for {LOCK_WAIT} s"),
-                "a schema that is free within milliseconds",
-            ));
+            return Err(Error::TimedOut {
+                address: session.address().into(),
+                operation: "have the schema of empty tables, which other jobs use for milliseconds",
+                limit: LOCK_WAIT,
+            });
         }
         ensure_schema(session, &schema).await?;
         let mark = format!(
@@ -87,7 +91,7 @@ impl<'a> Shadows<'a> {
         before: &TableShape,
         clauses: &str,
         after: &TableShape,
-        source: &crate::core::ddl::DdlSession,
+        source: &DdlSession,
     ) -> Result<bool, Error> {
         let shadow = self.lay_out(before).await?;
         ddl_session::become_source(self.session, source).await?;
@@ -97,7 +101,18 @@ impl<'a> Shadows<'a> {
         let found = self.read(&shadow, &after.name).await?;
         let wanted = self.lay_out(after).await?;
         let wanted = self.read(&wanted, &after.name).await?;
-        Ok(crate::core::table_difference::is_same(&found.create_sql, &wanted.create_sql))
+        Ok(table_difference::is_same(&found.create_sql, &wanted.create_sql))
+    }
+
+    /// A table of the target has the definition already.
+    pub async fn is_there(&mut self, wanted: &TableShape) -> Result<bool, Error> {
+        let found = self
+            .session
+            .first::<(String, String)>(format!("SHOW CREATE TABLE {}", quote::table(&wanted.name)))
+            .await?;
+        let laid_out = self.lay_out(wanted).await?;
+        let laid_out = self.read(&laid_out, &wanted.name).await?;
+        Ok(found.is_some_and(|(_, found)| table_difference::is_same(&without_counter(&found), &laid_out.create_sql)))
     }
 
     async fn lay_out(&mut self, shape: &TableShape) -> Result<TableName, Error> {

@@ -23,6 +23,7 @@ use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
 use crate::mysql::target::meta::{Meta, of_job};
 use crate::mysql::target::progress_store::{self, beat_statement, copy_statement, shape_statement};
 use crate::mysql::target::replay::{Misfits, is_of_a_row};
+use crate::mysql::target::shared;
 use crate::mysql::target::statement::{Statement, StatementLimits, TableSql};
 use crate::mysql::target::turn::{Turn, progress_statement};
 
@@ -159,7 +160,11 @@ impl Target {
     ) -> Result<Seq, Error> {
         create::check_pair(source_uuid, self.server_uuid())?;
         for (at, shape) in shapes.iter().enumerate() {
-            let content = if copy.iter().any(|plan| plan.shape == shape_id(at)) {
+            let others = shared::others(&mut self.control, &self.meta, &self.job, &shapes, shape).await?;
+            shared::check(shape, &others)?;
+            let is_copied = copy.iter().any(|plan| plan.shape == shape_id(at));
+            let is_merged = shape.map.as_ref().is_some_and(|map| map.merge) || others.iter().any(|other| other.is_foreign);
+            let content = if is_copied && !is_merged {
                 Content::Empty
             } else {
                 Content::Any
