@@ -13,12 +13,10 @@ use crate::core::row_filter::RowFilter;
 use crate::core::shape::{Column, RowKey, TableName, TableShape};
 use crate::core::table_choice::{Chosen, RowKind, TableRule};
 use crate::core::table_definition::{self, Columns};
+use crate::core::table_merge::TWO_SOURCES;
 
 /// The columns that a job chooses or renames do not fit the table.
 const BAD_COLUMNS: &str = "PEER1123";
-
-/// Two tables would be one on the target.
-const TWO_SOURCES: &str = "PEER1122";
 
 /// The filter of a job does not fit the table.
 const BAD_FILTER: &str = "PEER1124";

@@ -12,7 +12,7 @@ use crate::core::shape::TableShape;
 use crate::core::table_choice::Chosen;
 
 /// Two tables would be one on the target.
-const TWO_SOURCES: &str = "PEER1122";
+pub(super) const TWO_SOURCES: &str = "PEER1122";
 
 /// Which rows of a table travel.
 #[derive(Clone, Debug, Default)]

@@ -5,6 +5,7 @@ use crate::core::disposition::Disposition;
 use crate::core::finding::{Finding, Severity};
 use crate::core::job_spec::{JobSpec, StartPoint};
 use crate::core::shape::{Column, TableName, TableShape};
+use crate::core::table_choice::choose_one;
 use crate::mysql::error::Error;
 use crate::mysql::preflight::access::refused;
 use crate::mysql::preflight::settings::global;
@@ -68,7 +69,7 @@ async fn check_table(session: &mut Session, spec: &JobSpec, table: &TableFacts, 
     }
     let is_copied = matches!(spec.source.start, StartPoint::Snapshot | StartPoint::SnapshotOnly);
     let sql = format!("SELECT 1 FROM {} LIMIT 1", quote::table(name));
-    if is_copied && !is_begun && session.first::<u8>(sql).await?.is_some() {
+    if is_copied && !is_begun && session.first::<u8>(sql).await?.is_some() && !is_shared(session, spec, table).await? {
         return Ok(vec![Finding::bad(
             Severity::Fail,
             "PEER1824",
@@ -79,6 +80,27 @@ async fn check_table(session: &mut Session, spec: &JobSpec, table: &TableFacts, 
         )]);
     }
     Ok(vec![Finding::ok("PEER1824", object, "there, and of the same form")])
+}
+
+/// Others may have rows in it: the job says so, or it filters rows and another job writes there. Whether the filters keep the keys apart is
+/// decided when the job starts.
+async fn is_shared(session: &mut Session, spec: &JobSpec, table: &TableFacts) -> Result<bool, Error> {
+    let Some(rule) = choose_one(&spec.tables, &spec.selection, &table.source).and_then(|chosen| chosen.rule) else {
+        return Ok(false);
+    };
+    if rule.merge || rule.filter.is_none() {
+        return Ok(rule.merge);
+    }
+    let sql = format!(
+        "SELECT 1 FROM {} WHERE job <> {} AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(definition, '$.map.to.schema')), schema_name) = {} \
+         AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(definition, '$.map.to.table')), table_name) = {} LIMIT 1",
+        quote::qualified(&spec.sink.meta_schema, "shape"),
+        quote::text(&spec.name.0),
+        quote::text(&table.target.schema),
+        quote::text(&table.target.table)
+    );
+    // Without the table, or without a look at it, no other job is known.
+    Ok(session.first::<u8>(sql).await.is_ok_and(|found| found.is_some()))
 }
 
 /// A free name beside it, at most 64 characters.
