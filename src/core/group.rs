@@ -58,23 +58,13 @@ impl Tables {
     }
 
     /// The change as one of the table that stands for all that are one: what it does to a key is seen beside what they do.
-    fn as_one(&self, change: Change) -> Change {
-        let one = |shape: ShapeId| self.1.get(&shape).copied().unwrap_or(shape);
-        match change {
-            Change::Insert { shape, after } => Change::Insert {
-                shape: one(shape),
-                after,
-            },
-            Change::Delete { shape, before } => Change::Delete {
-                shape: one(shape),
-                before,
-            },
-            Change::Update { shape, before, after } => Change::Update {
-                shape: one(shape),
-                before,
-                after,
-            },
-        }
+    fn as_one(&self, mut change: Change) -> Change {
+        let (Change::Insert { shape, .. }
+        | Change::Delete { shape, .. }
+        | Change::Update { shape, .. }
+        | Change::Partial { shape, .. }) = &mut change;
+        *shape = self.1.get(shape).copied().unwrap_or(*shape);
+        change
     }
 
     /// The table of this number.
