@@ -66,7 +66,7 @@ const JOB_TEXTS: &[(&str, &str)] = &[
     ("source", "password = { file = \"secret\" }"),
     ("source", "kind = \"oracle\""),
     ("sink", "meta_schema = \"mysql\""),
-    ("sink", "on_ddl = { alter-table = \"skip\" }"),
+    ("sink", "on_ddl = { add-column = \"skip\" }"),
     ("sink", "on_ddl = { truncate = \"ask\" }"),
     ("sink", "host = \"a\""),
     ("link", "rate = \"fast\""),
