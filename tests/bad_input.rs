@@ -94,7 +94,7 @@ fn p10_every_fault_of_job_toml_is_named_at_once_and_nothing_is_accepted() {
         "faulty-job.toml",
         "name = \"Bad Name\"\ncolour = 1\n[source]\nkind = \"mysql\"\nhost = \"h\"\nport = 99999\nuser = \"u\"\npassword = \"p\"\n\
          [[tables]]\nschema = \"s\"\ntable = \"t\"\nwhere = \"id <\"\n\
-         [filter]\nskip = [\"ddl.drop-table\"]\n[sink]\nkind = \"mysql\"\nhost = \"h\"\nport = 3306\nuser = \"u\"\npassword = \"p\"\non_conflict = \"shrug\"\n[link]\nrate = \"fast\"\n",
+         [filter]\nskip = [\"ddl.rename-table\"]\n[sink]\nkind = \"mysql\"\nhost = \"h\"\nport = 3306\nuser = \"u\"\npassword = \"p\"\non_conflict = \"shrug\"\nexisting_table = \"merge\"\n[link]\nrate = \"fast\"\n",
     );
     let output = peer.cli(&["submit", &file]);
     assert_refused(

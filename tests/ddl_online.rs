@@ -229,8 +229,8 @@ fn await_result(bed: &JobBed, line: &str) {
 }
 
 fn fill(bed: &JobBed) {
-    // What compression makes little smaller, so that a slow link is busy for seconds.
-    let value: Vec<String> = (1..20).map(|part| format!("SHA2(i * {part}, 512)")).collect();
+    // Several chunks that compression makes little smaller, so that a slow link is busy for seconds.
+    let value: Vec<String> = (1..80).map(|part| format!("SHA2(i * {part}, 512)")).collect();
     let value = value.join(", ");
     bed.on_source(&[&format!(
         "INSERT INTO {{}}.t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS}) SELECT i, CONCAT({value}) FROM n"
@@ -265,7 +265,7 @@ fn p1_the_online_tools_change_a_table_that_is_being_copied() {
     let mut bed = JobBed::new("onlinecopy", &["t"]);
     bed.cluster.add("one", "dc1", &[]);
     fill(&bed);
-    bed.job.extra = "[link]\nrate = \"200 KB/s\"\n".into();
+    bed.job.extra = "[link]\nrate = \"1 MB/s\"\n".into();
     bed.submit();
     bed.await_status("rows are copied", |status| status["state"] == "copying");
     both_tools(&bed);

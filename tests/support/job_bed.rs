@@ -110,9 +110,9 @@ impl JobBed {
         let sql = self.filled(sql);
         self.runtime.block_on(async {
             let mut conn = server.conn().await;
-            let found: Option<String> = conn.query_first(&sql).await.expect(&sql);
+            let found: Option<Option<String>> = conn.query_first(&sql).await.expect(&sql);
             conn.disconnect().await.expect("disconnects");
-            found.unwrap_or_default()
+            found.flatten().unwrap_or_default()
         })
     }
 
