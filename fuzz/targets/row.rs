@@ -81,6 +81,7 @@ fuzz_target!(|data: &[u8]| {
         has_secondary_unique: false,
         create_sql: String::new(),
         map: None,
+        defaults: Default::default(),
     };
     let layout = RowLayout::new(&shape);
     for row in changes_in(&shape, stream) {
