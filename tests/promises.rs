@@ -325,18 +325,20 @@ fn p9_lag_is_zero_when_idle_grows_when_the_target_or_the_source_is_stuck_and_is_
 // --- P1: what stops a job, and what mends it
 
 #[test]
-fn p1_a_row_that_is_there_already_fails_the_job_with_table_and_key_and_restart_goes_on_once_mended() {
+fn p1_a_row_that_is_there_already_pauses_the_job_with_table_and_key_and_resume_goes_on_once_mended() {
     let bed = JobBed::streaming("planted", &["t"]);
     bed.on_target(&["INSERT INTO {}.t VALUES (7, 'planted')"]);
     bed.on_source(&["INSERT INTO {}.t VALUES (6, 'fits')", "INSERT INTO {}.t VALUES (7, 'real')"]);
-    assert_says(&failure(&bed), &[&bed.filled("{}.t"), "7"]);
+    let status = bed.await_state("paused");
+    let text = status["failure"]["text"].as_str().unwrap_or_default();
+    assert_says(text, &[&bed.filled("{}.t"), "7"]);
     assert_eq!(
         bed.target_number("SELECT COUNT(*) FROM {}.t WHERE id = 7 AND v = 'planted'"),
         1,
         "the planted row was touched"
     );
     bed.on_target(&["DELETE FROM {}.t WHERE id = 7"]);
-    bed.act("restart");
+    bed.act("resume");
     bed.await_state("streaming");
     bed.await_equal(EQUAL_LIMIT);
 }
