@@ -93,8 +93,7 @@ fn a_conflict_pauses_the_job_and_a_mended_row_lets_it_go_on() {
     bed.on_target(&["INSERT INTO {}.a VALUES (5, 'e')"]);
     bed.act("resume");
     bed.await_equal(LIMIT);
-    let status = bed.await_state("streaming");
-    assert_eq!(status["totals"]["conflicts"], 1, "{status:#}");
+    bed.await_status("the owner counts it", |status| status["totals"]["conflicts"] == 1);
     assert_eq!(told(&conflicts(&bed)), ["missing (5) mended"]);
 }
 
@@ -116,7 +115,8 @@ fn a_transaction_is_passed_over_by_its_gtid_and_nothing_else_is() {
         let talk = skip(&bed, gtid).expect_err(gtid);
         assert!(talk.contains(found), "{gtid}: {talk}");
     };
-    refused(&format!("{uuid}:{before}"), "PEER1732");
+    // The one before it may be another test's, of which nothing is written yet.
+    refused(&format!("{uuid}:1"), "PEER1732");
     refused(&format!("{uuid}:{number}-{}", before + 3), "PEER1053");
     refused(number, "PEER1053");
     assert!(
