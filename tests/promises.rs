@@ -344,6 +344,18 @@ fn p1_a_row_that_is_there_already_pauses_the_job_with_table_and_key_and_resume_g
 }
 
 #[test]
+fn p1_a_transaction_that_fills_the_window_and_does_not_compress_arrives() {
+    let bed = JobBed::streaming("window", &["t"]);
+    let value: Vec<String> = (1..80).map(|part| format!("SHA2(i * {part}, 512)")).collect();
+    let value = format!("CONCAT({})", value.join(", "));
+    bed.on_source(&[
+        "ALTER TABLE {}.t MODIFY v MEDIUMTEXT",
+        &format!("INSERT INTO {{}}.t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT i, {value} FROM n"),
+    ]);
+    bed.await_equal(EQUAL_LIMIT);
+}
+
+#[test]
 fn p1_ddl_elsewhere_is_passed_over_and_one_that_cannot_be_carried_out_fails_the_job_with_gtid_and_text() {
     let bed = JobBed::streaming("ddl", &["t"]);
     bed.on_source(&[

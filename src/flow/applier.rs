@@ -44,7 +44,7 @@ pub struct Applier<'a> {
     pub(super) target: &'a mut Target,
     pub(super) meter: Arc<SinkMeter>,
     pub(super) on_ddl: OnDdl,
-    /// Credit of everything applied.
+    /// Credit of everything that was applied or waits in the group of a transaction that is not complete.
     consumed: watch::Sender<u64>,
     grouper: Grouper,
     limits: LiveLimits,
@@ -305,6 +305,9 @@ impl<'a> Applier<'a> {
         items: &mut ByteReceiver<Arrived>,
         stop: &CancellationToken,
     ) -> Result<Option<TxnPart>, FlowError> {
+        // What waits in the group is bounded by the group's own limit. Kept, its credit could be all there is: rows that do not compress
+        // fill the window before they fill a group, and the part that would fill it never comes.
+        self.settle();
         loop {
             let arrived = tokio::select! {
                 biased;
