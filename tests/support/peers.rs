@@ -193,8 +193,7 @@ impl TestPeer {
             .stderr(log)
             .spawn()
             .expect("the peer starts");
-        let pid_file = guard::folder().join(format!("{}.pid", child.id()));
-        fs::write(pid_file, child.id().to_string()).expect("pid file");
+        fs::write(pid_file(child.id()), child.id().to_string()).expect("pid file");
         self.child = Some(child);
     }
 
@@ -276,6 +275,7 @@ impl TestPeer {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+            forget(child.id());
         }
     }
 
@@ -298,9 +298,11 @@ impl TestPeer {
     /// Waits for the end of a peer that was told to end.
     pub fn await_end(&mut self) -> std::process::ExitStatus {
         let mut child = self.child.take().expect("running");
-        until(&format!("{} ends as it was told", self.name), Duration::from_secs(20), || {
+        let status = until(&format!("{} ends as it was told", self.name), Duration::from_secs(20), || {
             child.try_wait().expect("wait")
-        })
+        });
+        forget(child.id());
+        status
     }
 
     /// Starts it again with the same arguments and data_dir (ports differ).
@@ -336,6 +338,15 @@ impl TestPeer {
             .expect("a number")
             / 1024
     }
+}
+
+fn pid_file(pid: u32) -> PathBuf {
+    guard::folder().join(format!("{pid}.pid"))
+}
+
+/// The process is gone: its id may become another's, which the guard must not end.
+fn forget(pid: u32) {
+    let _ = fs::remove_file(pid_file(pid));
 }
 
 impl Drop for TestPeer {
