@@ -11,8 +11,9 @@ use crate::native::Replica;
 use crate::peers::Jobs;
 use crate::report::Report;
 use crate::support::peers::TestCluster;
+use crate::support::random::Random;
 use crate::support::servers::{Server, servers};
-use crate::workload::{Random, Table, Workload};
+use crate::workload::{Table, Workload};
 
 const SEED: u64 = 20_261_121;
 /// Statements that go to the source in one packet.

@@ -1,6 +1,7 @@
 //! The workloads: tables with their first rows, and the backlog of transactions, from a fixed seed.
 
 use crate::Options;
+use crate::support::random::Random;
 
 /// Tables and a backlog.
 pub struct Workload {
@@ -25,28 +26,15 @@ pub struct Table {
     pub row: String,
 }
 
-/// SplitMix64: the same numbers on every machine.
-pub struct Random(pub u64);
+/// 1 to `top`.
+fn up_to(random: &mut Random, top: u64) -> u64 {
+    random.below(top) + 1
+}
 
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 1 to `top`.
-    pub fn up_to(&mut self, top: u64) -> u64 {
-        self.next() % top + 1
-    }
-
-    /// Digits in groups, as sysbench writes them.
-    pub fn digits(&mut self, groups: usize) -> String {
-        let group = |random: &mut Self| format!("{:011}", random.next() % 100_000_000_000);
-        (0..groups).map(|_| group(self)).collect::<Vec<_>>().join("-")
-    }
+/// Digits in groups, as sysbench writes them.
+fn digits(random: &mut Random, groups: usize) -> String {
+    let group = |random: &mut Random| format!("{:011}", random.below(100_000_000_000));
+    (0..groups).map(|_| group(random)).collect::<Vec<_>>().join("-")
 }
 
 const OLTP_COLUMNS: &str =
@@ -84,12 +72,12 @@ fn wide_tables(rows: u64) -> Vec<Table> {
 /// sysbench's write-only transaction: an indexed update, an update, a delete and an insert of the same row.
 fn oltp(workload: &Workload, _: u64, random: &mut Random) -> String {
     let rows = workload.tables[0].rows;
-    let mut at = || (random.up_to(4), random.up_to(rows));
+    let mut at = || (up_to(random, 4), up_to(random, rows));
     let ((t1, i1), (t2, i2), (t3, i3)) = (at(), at(), at());
-    let (k, c, pad) = (random.up_to(rows), random.digits(10), random.digits(5));
+    let (k, c, pad) = (up_to(random, rows), digits(random, 10), digits(random, 5));
     let wide = workload.tables[0].columns.contains("w95");
     let more = if wide { ", 7".repeat(96) } else { String::new() };
-    let changed = random.digits(10);
+    let changed = digits(random, 10);
     format!(
         "BEGIN;UPDATE sbtest{t1} SET k = k + 1 WHERE id = {i1};UPDATE sbtest{t2} SET c = '{changed}' WHERE id = {i2};\
          DELETE FROM sbtest{t3} WHERE id = {i3};INSERT INTO sbtest{t3} VALUES ({i3}, {k}, '{c}', '{pad}'{more});COMMIT"
@@ -121,8 +109,8 @@ pub fn all(options: &Options) -> Vec<Workload> {
             make: |_, _, random| {
                 format!(
                     "INSERT INTO t (a, b) VALUES ({}, {})",
-                    random.up_to(1 << 30),
-                    random.up_to(1 << 30)
+                    up_to(random, 1 << 30),
+                    up_to(random, 1 << 30)
                 )
             },
         },
@@ -148,10 +136,10 @@ pub fn all(options: &Options) -> Vec<Workload> {
             transactions: n(50_000),
             rows: n(50_000),
             make: |workload, at, random| {
-                let id = random.up_to(workload.tables[0].rows);
+                let id = up_to(random, workload.tables[0].rows);
                 format!(
                     "UPDATE t SET n = {at} + 1, v = REPEAT('{}', 28) WHERE id = {id}",
-                    random.digits(3)
+                    digits(random, 3)
                 )
             },
         },
@@ -162,7 +150,7 @@ pub fn all(options: &Options) -> Vec<Workload> {
             tables: table("t", "id INT NOT NULL PRIMARY KEY, n BIGINT NOT NULL", 100, "{n}, 0"),
             transactions: n(100_000),
             rows: n(100_000),
-            make: |_, _, random| format!("UPDATE t SET n = n + 1 WHERE id = {}", random.up_to(100)),
+            make: |_, _, random| format!("UPDATE t SET n = n + 1 WHERE id = {}", up_to(random, 100)),
         },
         Workload {
             name: "W5",
@@ -215,11 +203,11 @@ pub fn all(options: &Options) -> Vec<Workload> {
             rows: n(50_000),
             make: |workload, at, random| {
                 let schema = &workload.schemas[usize::try_from(at % 20).unwrap()];
-                let id = random.up_to(workload.tables[0].rows);
+                let id = up_to(random, workload.tables[0].rows);
                 format!(
                     "UPDATE {schema}.t SET k = {}, v = '{}' WHERE id = {id}",
-                    random.up_to(1 << 30),
-                    random.digits(4)
+                    up_to(random, 1 << 30),
+                    digits(random, 4)
                 )
             },
         },

@@ -25,6 +25,8 @@
 
 mod faults;
 mod flows;
+#[path = "../support/random.rs"]
+mod random;
 mod target;
 mod world;
 

@@ -12,6 +12,7 @@ use peer::core::job_record::Claim;
 use peer::core::nomination::{Effect, Event, PROTECTION, Phase, State};
 
 use crate::flows::{Flow, Packet};
+use crate::random::Random;
 use crate::target::{Breach, Law, Target};
 
 pub const PEERS_MAX: usize = 5;
@@ -22,23 +23,6 @@ const DEAD_AFTER_MS: u64 = 2500;
 const QUIET_MAX_MS: u64 = 4000;
 /// Lines of the trace that are kept.
 const TRACE_MAX: usize = 80;
-
-/// splitmix64: small, seeded, the same everywhere.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
 
 /// What the job's record asks for; the larger version is the newer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

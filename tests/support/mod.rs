@@ -13,6 +13,7 @@ pub mod job;
 pub mod job_bed;
 pub mod line;
 pub mod peers;
+pub mod random;
 pub mod relay;
 pub mod schema;
 pub mod servers;
