@@ -739,3 +739,42 @@ async fn a_set_of_another_server_is_refused_by_the_source() {
     };
     assert_eq!(error.disposition(), Disposition::Fatal, "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dump_is_read_with_a_password_with_tls_and_without() {
+    let schema = TestSchema::new("dumpauth").await;
+    let shape = small_table(&schema).await;
+    let user = format!("dump_{}", std::process::id());
+    run(&[
+        format!("CREATE USER {user} IDENTIFIED BY 'secret'"),
+        format!("GRANT REPLICATION SLAVE, SELECT ON *.* TO {user}"),
+    ])
+    .await;
+    for (at, tls) in [TlsMode::Disabled, TlsMode::Preferred, TlsMode::Required]
+        .into_iter()
+        .enumerate()
+    {
+        let id = u32::try_from(at).unwrap() + 1;
+        let options = ReaderOptions {
+            server_id: 3_100_000_000 + std::process::id() * 16 + id,
+            replica_uuid: format!("00000000-0000-4000-9000-{:08x}{id:04x}", std::process::id()),
+            from: executed().await,
+            heartbeat: Duration::from_secs(1),
+        };
+        let with = |password: &str| DatabaseSpec {
+            user: user.clone(),
+            password: Secret::Text(password.into()),
+            tls,
+            ..database()
+        };
+        let scope = || Scope::new(vec![(ShapeId(0), shape.clone())]);
+        let mut reader = Reader::open(&with("secret"), options.clone(), scope()).await.unwrap();
+        run(&[format!("INSERT INTO {}.t VALUES ({id}, '')", schema.base)]).await;
+        let found = transaction(&mut reader, &mut GtidSet::default()).await.unwrap();
+        assert_eq!(found.rows(), 1, "{tls:?}");
+        reader.close().await;
+        let refused = Reader::open(&with("wrong"), options, scope()).await.unwrap_err();
+        assert!(matches!(refused, Error::Server { code: 1045, .. }), "{tls:?}: {refused}");
+    }
+    run(&[format!("DROP USER {user}")]).await;
+}

@@ -8,3 +8,4 @@ pub mod quote;
 pub mod session;
 pub mod source;
 pub mod target;
+mod tls;

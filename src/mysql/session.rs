@@ -125,12 +125,6 @@ impl Session {
         &mut self.conn
     }
 
-    /// Gives the raw connection away (a binlog stream consumes it).
-    #[must_use]
-    pub fn into_conn(self) -> Conn {
-        self.conn
-    }
-
     /// The server's `@@server_uuid` at connect.
     #[must_use]
     pub fn server_uuid(&self) -> &str {
@@ -265,7 +259,7 @@ fn tls_options(spec: &DatabaseSpec, address: &str) -> Result<Option<SslOpts>, Er
 }
 
 /// The password itself; the error names the variable or file, never the value.
-fn read_secret(secret: &Secret) -> Result<String, String> {
+pub(super) fn read_secret(secret: &Secret) -> Result<String, String> {
     match secret {
         Secret::Text(text) => Ok(text.clone()),
         Secret::Env(name) => {
@@ -281,7 +275,7 @@ fn read_secret(secret: &Secret) -> Result<String, String> {
 }
 
 /// Turns a driver error into ours.
-pub(super) fn classify(address: &str, operation: &'static str, error: mysql_async::Error) -> Error {
+fn classify(address: &str, operation: &'static str, error: mysql_async::Error) -> Error {
     let address = address.to_owned();
     match error {
         mysql_async::Error::Server(error) => Error::Server {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use mysql_common::binlog::events::{BinlogEventHeader, Event};
+use mysql_common::binlog::events::Event;
 
 use crate::core::change::BinlogPosition;
 use crate::core::ddl::Ddl;
@@ -20,10 +20,6 @@ use crate::mysql::source::rows_event::{self, RowsError, TABLE_ID_NONE};
 use crate::mysql::source::scope::{Meaning, Scope};
 use crate::mysql::source::table_map::{MapError, TableMaps, table_id};
 use crate::mysql::source::xa::OpenXa;
-
-/// Largest compressed transaction once inflated. The driver inflates it as a whole before anybody can look, so this only says
-/// what is refused, and memory needs twice as much; what MySQL takes for the largest event.
-const PAYLOAD_BYTES_MAX: u64 = 1 << 30;
 
 /// The transaction that is being read.
 #[derive(Debug)]
@@ -48,10 +44,6 @@ pub(super) struct Assembler {
     pub(super) prepared: Prepared,
     /// What is to be given before the next event is taken.
     pub(super) ready: VecDeque<ReaderEvent>,
-    /// Bytes of inner events that are still to come of a compressed transaction.
-    payload_left: u64,
-    /// End of the event that holds them; they have no position themselves.
-    payload_end: u64,
     /// Transactions of which nothing is read.
     pub(super) skips: GtidSet,
 }
@@ -69,26 +61,40 @@ impl Assembler {
             open: None,
             prepared: Prepared::default(),
             ready: VecDeque::new(),
-            payload_left: 0,
-            payload_end: 0,
             skips: GtidSet::default(),
         }
     }
 
     /// Takes the next event of the stream.
     pub fn take(&mut self, event: &Event) -> Step {
-        let header = event.header();
-        let is_inner = self.payload_left > 0;
-        if is_inner {
-            self.take_from_payload(header.event_type_raw(), event.data().len())?;
-        } else if header.log_pos() != 0 {
+        let end = event.header().log_pos();
+        if end != 0 {
             event::verify_checksum(event).map_err(|error| self.damaged(error))?;
         }
-        let end = if is_inner {
-            self.payload_end
-        } else {
-            u64::from(header.log_pos())
-        };
+        self.take_at(event, u64::from(end))
+    }
+
+    /// Takes the next event of a compressed transaction, which ends at `end`: they have no position and no checksum themselves.
+    pub fn take_inner(&mut self, event: &Event, end: u64) -> Step {
+        let is_outer = matches!(
+            event.header().event_type_raw(),
+            kind::GTID
+                | kind::TAGGED_GTID
+                | kind::ANONYMOUS_GTID
+                | kind::ROTATE
+                | kind::HEARTBEAT
+                | kind::HEARTBEAT_V2
+                | kind::FORMAT_DESCRIPTION
+                | kind::STOP
+                | kind::TRANSACTION_PAYLOAD
+        );
+        if is_outer {
+            return Err(self.broken("an event that cannot be in a compressed transaction"));
+        }
+        self.take_at(event, end)
+    }
+
+    fn take_at(&mut self, event: &Event, end: u64) -> Step {
         if self.is_passed_over() {
             return self.pass_over(event, end);
         }
@@ -109,7 +115,6 @@ impl Assembler {
             kind::EXECUTE_LOAD_QUERY => self.query(Query::read_load(body), header.timestamp(), end),
             kind::ROTATE => self.rotate(body, header.log_pos() != 0),
             kind::HEARTBEAT => Ok(self.heartbeat(body, end)),
-            kind::TRANSACTION_PAYLOAD => self.payload(body, end),
             kind::XA_PREPARE => self.xa_prepare(body, end),
             other => self.other(other, header.flags_raw()),
         }
@@ -282,43 +287,6 @@ impl Assembler {
         self.is_between().then(|| ReaderEvent::Position {
             position: self.position(end),
         })
-    }
-
-    fn payload(&mut self, body: &[u8], end: u64) -> Step {
-        let inflated = event::payload_bytes(body).map_err(|error| self.damaged(error))?;
-        if inflated > PAYLOAD_BYTES_MAX {
-            return Err(self.refused(
-                format!("a compressed transaction of {inflated} bytes"),
-                format!("at most {PAYLOAD_BYTES_MAX} bytes once inflated"),
-                "split the transaction or set binlog_transaction_compression = OFF for it, then copy the tables again",
-            ));
-        }
-        (self.payload_left, self.payload_end) = (inflated, end);
-        Ok(None)
-    }
-
-    /// The driver delivers the inflated events next; when it could not inflate them it silently delivers none.
-    fn take_from_payload(&mut self, event_kind: u8, body_bytes: usize) -> Result<(), Error> {
-        let is_outer = matches!(
-            event_kind,
-            kind::GTID
-                | kind::TAGGED_GTID
-                | kind::ANONYMOUS_GTID
-                | kind::ROTATE
-                | kind::HEARTBEAT
-                | kind::HEARTBEAT_V2
-                | kind::FORMAT_DESCRIPTION
-                | kind::STOP
-                | kind::TRANSACTION_PAYLOAD
-        );
-        let event_bytes = (BinlogEventHeader::LEN + body_bytes) as u64;
-        match self.payload_left.checked_sub(event_bytes) {
-            Some(left) if !is_outer => {
-                self.payload_left = left;
-                Ok(())
-            }
-            _ => Err(self.broken("a compressed transaction could not be inflated")),
-        }
     }
 
     fn other(&self, event_kind: u8, flags: u16) -> Step {
@@ -681,12 +649,11 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_the_driver_dropped_is_noticed() {
-        let payload = event(kind::TRANSACTION_PAYLOAD, 0, 500, &[2, 1, 0, 3, 1, 60, 0]);
-        let error = refusal(&[gtid(1), payload, gtid(2)]);
-        assert!(error.to_string().contains("inflated"), "{error}");
-        let large = event(kind::TRANSACTION_PAYLOAD, 0, 500, &[3, 9, 0xfe, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(refusal(&[gtid(1), large]).disposition(), Disposition::Fatal);
+    fn a_compressed_transaction_holds_no_beginning_of_another() {
+        let mut assembler = assembler();
+        assembler.take(&gtid(1)).unwrap();
+        let error = assembler.take_inner(&gtid(2), 500).unwrap_err();
+        assert_eq!(error.disposition(), Disposition::Retry, "{error}");
     }
 
     #[test]

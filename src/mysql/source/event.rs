@@ -188,24 +188,50 @@ pub(super) fn rotation(body: &[u8]) -> Result<(u64, String), Damaged> {
     Ok((offset as u64, String::from_utf8_lossy(cursor.rest()).into_owned()))
 }
 
-/// Size of the events that a payload event holds, once inflated.
-pub(super) fn payload_bytes(body: &[u8]) -> Result<u64, Damaged> {
-    const WRONG: Damaged = Damaged("transaction payload event");
+/// What stands before a compressed transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PayloadFields {
+    /// Length of these fields.
+    pub bytes: usize,
+    /// Bytes that follow them.
+    pub payload: u64,
+    /// Bytes of the events in it.
+    pub inflated: u64,
+    /// As in `binlog_transaction_compression`: 0 is zstd, 255 none.
+    pub algorithm: u64,
+}
+
+/// Reads the fields at the front of `bytes`; None: they end too soon.
+pub(super) fn payload_fields(bytes: &[u8]) -> Result<Option<PayloadFields>, Damaged> {
     const END: usize = 0;
-    const UNCOMPRESSED_SIZE: usize = 3;
-    let mut cursor = Cursor::new(body);
-    let mut inflated = None;
+    const PAYLOAD_SIZE: usize = 1;
+    const ALGORITHM: usize = 2;
+    const INFLATED_SIZE: usize = 3;
+    let mut cursor = Cursor::new(bytes);
+    let (mut payload, mut inflated, mut algorithm) = (None, None, None);
     loop {
-        let field = cursor.packed().ok_or(WRONG)?;
+        let Some(field) = cursor.packed() else { return Ok(None) };
         if field == END {
-            return inflated.ok_or(WRONG);
+            break;
         }
-        let length = cursor.packed().ok_or(WRONG)?;
-        let mut value = Cursor::new(cursor.take(length).ok_or(WRONG)?);
-        if field == UNCOMPRESSED_SIZE {
-            inflated = Some(value.packed().ok_or(WRONG)? as u64);
+        let value = cursor.packed().and_then(|length| cursor.take(length));
+        let Some(value) = value else { return Ok(None) };
+        let number = Cursor::new(value).packed().map(|number| number as u64);
+        match field {
+            PAYLOAD_SIZE => payload = number,
+            ALGORITHM => algorithm = number,
+            INFLATED_SIZE => inflated = number,
+            _ => {}
         }
     }
+    let fields = payload.zip(inflated).zip(algorithm);
+    let ((payload, inflated), algorithm) = fields.ok_or(Damaged("transaction payload event"))?;
+    Ok(Some(PayloadFields {
+        bytes: bytes.len() - cursor.rest().len(),
+        payload,
+        inflated,
+        algorithm,
+    }))
 }
 
 /// Reads forward through bytes; None when they end too soon.
@@ -277,11 +303,18 @@ mod tests {
     }
 
     #[test]
-    fn the_inflated_size_of_a_payload_is_known_before_it_is_inflated() {
+    fn the_sizes_of_a_compressed_transaction_are_known_before_it_is_inflated() {
         // Fields: size 1 byte = 5, algorithm zstd, uncompressed size 0x0123, end, then the payload.
         let body = [1, 1, 5, 2, 1, 0, 3, 3, 0xfc, 0x23, 0x01, 0, 1, 2, 3, 4, 5];
-        assert_eq!(payload_bytes(&body), Ok(0x123));
-        assert!(payload_bytes(&[1, 1, 5, 0]).is_err());
+        let fields = PayloadFields {
+            bytes: 12,
+            payload: 5,
+            inflated: 0x123,
+            algorithm: 0,
+        };
+        assert_eq!(payload_fields(&body), Ok(Some(fields)));
+        assert_eq!(payload_fields(&body[..7]), Ok(None));
+        assert!(payload_fields(&[1, 1, 5, 0]).is_err());
     }
 
     proptest! {
@@ -290,7 +323,7 @@ mod tests {
             let _ = Query::read(&body);
             let _ = Query::read_load(&body);
             let _ = rotation(&body);
-            let _ = payload_bytes(&body);
+            let _ = payload_fields(&body);
         }
     }
 }

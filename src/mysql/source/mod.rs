@@ -6,6 +6,8 @@ pub mod canonical;
 pub mod chunk_reader;
 mod defaults;
 pub mod definition_hold;
+mod dump_connection;
+mod dump_feed;
 mod event;
 pub mod filter_oracle;
 #[cfg(fuzzing)]
@@ -16,6 +18,7 @@ pub mod key_literal;
 pub mod key_oracle;
 pub mod key_range;
 mod partial_image;
+mod payload;
 pub mod prepared;
 mod query_session;
 pub mod reader;

@@ -10,8 +10,7 @@ use crate::core::gtid_set::Gtid;
 use crate::core::row_bag::change_bytes;
 use crate::mysql::source::xid::Xid;
 
-/// Bytes of rows that may wait in all prepared transactions of a job together, and in the one that is being read. As much
-/// as a compressed transaction may have once inflated.
+/// Bytes of rows that may wait in all prepared transactions of a job together, and in the one that is being read (guess).
 pub const PREPARED_BYTES_MAX: u64 = 64 << 20;
 
 /// What the reader of a job does about prepared transactions.

@@ -4,13 +4,9 @@
 //! calls `next`. Reads no further than asked: a slow caller slows the server down. After an error it is over: open anew
 //! from what was applied.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
-use mysql_async::{BinlogStream, BinlogStreamRequest, GnoInterval, Sid};
-use mysql_common::binlog::events::Event;
-use mysql_common::packets::Tag;
+use mysql_common::packets::{GnoInterval, Sid, Tag};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::core::gtid_set::{GtidSet, SourceId};
@@ -19,8 +15,10 @@ use crate::core::job_spec::DatabaseSpec;
 use crate::core::stable_hash::{hash64, hex256};
 pub use crate::core::table_wanted::Wanted;
 use crate::mysql::error::Error;
-use crate::mysql::session::{Session, classify};
+use crate::mysql::session::Session;
 use crate::mysql::source::assembler::Assembler;
+use crate::mysql::source::dump_connection::DumpConnection;
+use crate::mysql::source::dump_feed::Delivered;
 pub use crate::mysql::source::prepared::PreparedRules;
 pub use crate::mysql::source::reader_event::ReaderEvent;
 pub use crate::mysql::source::scope::Scope;
@@ -51,7 +49,7 @@ pub struct ReaderOptions {
 /// A stream of transactions.
 #[derive(Debug)]
 pub struct Reader {
-    stream: Stream,
+    connection: DumpConnection,
     address: String,
     server_uuid: String,
     assembler: Assembler,
@@ -66,16 +64,18 @@ impl Reader {
     /// Connects and asks for everything that is not in `from`. What the server says to that comes with the first `next`.
     pub async fn open(database: &DatabaseSpec, options: ReaderOptions, scope: Scope) -> Result<Self, Error> {
         let mut session = Session::connect(database).await?;
-        session.execute(session_variables(&options)).await?;
         let folding: Option<u32> = session.first("SELECT @@GLOBAL.lower_case_table_names").await?;
         let scope = scope.folding(folding.unwrap_or(0) != 0);
         let (address, server_uuid) = (session.address().to_owned(), session.server_uuid().to_owned());
-        let request = BinlogStreamRequest::new(options.server_id)
-            .with_gtid()
-            .with_gtid_set(sids(&options.from));
-        let opening = session.into_conn().get_binlog_stream(request);
-        let stream = match timeout(FIRST_EVENT_LIMIT, opening).await {
-            Ok(stream) => stream.map_err(|error| explain(&address, error))?,
+        session.close().await;
+        let opening = async {
+            let mut connection = DumpConnection::connect(database).await?;
+            connection.execute(&session_variables(&options)).await?;
+            connection.dump(options.server_id, sids(&options.from)).await?;
+            Ok(connection)
+        };
+        let connection = match timeout(FIRST_EVENT_LIMIT, opening).await {
+            Ok(connection) => connection.map_err(explain)?,
             Err(_) => {
                 return Err(Error::TimedOut {
                     address,
@@ -85,7 +85,7 @@ impl Reader {
             }
         };
         Ok(Self {
-            stream: Stream(stream),
+            connection,
             assembler: Assembler::new(address.clone(), scope),
             address,
             server_uuid,
@@ -117,7 +117,9 @@ impl Reader {
                 return Ok(event);
             }
             let step = match self.receive().await {
-                Ok(event) => self.assembler.take(&event),
+                Ok(Delivered::Event(event)) => self.assembler.take(&event),
+                Ok(Delivered::Inner(event, end)) => self.assembler.take_inner(&event, end),
+                Ok(Delivered::End) => Err(self.lost("the server ended the stream")),
                 Err(error) => Err(error),
             };
             match step {
@@ -139,10 +141,10 @@ impl Reader {
 
     /// Ends the connection; an error here means nothing.
     pub async fn close(self) {
-        drop(timeout(Duration::from_secs(1), self.stream.0.close()).await);
+        drop(timeout(Duration::from_secs(1), self.connection.close()).await);
     }
 
-    async fn receive(&mut self) -> Result<Event, Error> {
+    async fn receive(&mut self) -> Result<Delivered, Error> {
         if self.is_over {
             return Err(self.lost("it ended before"));
         }
@@ -152,16 +154,11 @@ impl Reader {
             FIRST_EVENT_LIMIT
         };
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
-        // The driver's parser panics on some damaged events; that must not end the task.
-        let received = AssertUnwindSafe(self.stream.0.next()).catch_unwind();
-        let received = timeout_at(deadline, received).await;
+        let received = timeout_at(deadline, self.connection.next()).await;
         self.deadline = None;
         self.has_events = true;
         match received {
-            Ok(Ok(Some(Ok(event)))) => Ok(event),
-            Ok(Ok(Some(Err(error)))) => Err(explain(&self.address, error)),
-            Ok(Ok(None)) => Err(self.lost("the server ended the stream")),
-            Ok(Err(_panic)) => Err(self.lost("the driver could not read an event")),
+            Ok(delivered) => delivered.map_err(explain),
             Err(_) => Err(Error::TimedOut {
                 address: self.address.clone(),
                 operation: "the binlog stream (no event, no heartbeat)",
@@ -178,18 +175,9 @@ impl Reader {
     }
 }
 
-/// The driver's stream, which has no `Debug`.
-struct Stream(BinlogStream);
-
-impl std::fmt::Debug for Stream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("BinlogStream")
-    }
-}
-
 /// A reader that was evicted by another with its id tries again (PROTOCOLS 8); every other end of a dump needs a person.
-fn explain(address: &str, error: mysql_async::Error) -> Error {
-    match classify(address, "the binlog dump", error) {
+fn explain(error: Error) -> Error {
+    match error {
         Error::Server {
             address,
             code: SERVER_ENDED_DUMP,
