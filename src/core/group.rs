@@ -226,6 +226,13 @@ impl Grouper {
         self.group.bytes
     }
 
+    /// Drops what was collected, a transaction in the middle of it too.
+    pub fn abandon(&mut self) {
+        self.group = Group::default();
+        self.effect = NetEffect::default();
+        self.is_inside = false;
+    }
+
     /// What was collected, folded; the grouper is empty again. In the middle of a transaction this is a piece of a large
     /// one, whose GTID is in the group that holds its last part.
     #[must_use]

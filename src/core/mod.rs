@@ -32,6 +32,7 @@ pub mod fault;
 pub mod fence_model;
 pub mod finding;
 pub mod group;
+pub mod group_order;
 pub mod gtid_set;
 pub mod ids;
 pub mod image;

@@ -1,23 +1,23 @@
-//! Applies the source's sequence to the target, in order, over one connection.
+//! Applies the source's sequence to the target, in order.
 //!
-//! Fed by `flow::receiver`, feeds `mysql::target`. Following, each transaction is applied the moment it is there: nothing
-//! waits for a timer. Behind, what waits is merged into groups of whole transactions. A large transaction is applied in
-//! parts inside one target transaction. One applier serves one stream; what was not committed when the stream dies is
-//! dropped and comes again. It decides nothing about sources and owners: `flow::sink_flow` does.
+//! Fed by `flow::receiver`, feeds `mysql::target`. Transactions are the business of `flow::applier_groups`; everything else is
+//! applied when all before it is committed. One applier serves one stream; what was not committed when the stream dies is dropped and
+//! comes again. It decides nothing about sources and owners: `flow::sink_flow` does.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::change::{BinlogPosition, Chunk, CopyPlan, Item, TxnPart};
+use crate::core::change::{BinlogPosition, Chunk, CopyPlan, Item};
 use crate::core::group::{Group, Grouper};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
 use crate::core::shape::{ShapeId, TableName, TableShape};
 use crate::flow::applier_care::CARE_EVERY;
-use crate::flow::byte_channel::ByteReceiver;
+use crate::flow::byte_channel::{ByteReceiver, Weighed};
 use crate::flow::ddl_apply::OnDdl;
 use crate::flow::error::FlowError;
 use crate::flow::live_limits::LiveLimits;
@@ -46,18 +46,18 @@ pub struct Applier<'a> {
     pub(super) on_ddl: OnDdl,
     /// Credit of everything that was applied or waits in the group of a transaction that is not complete.
     consumed: watch::Sender<u64>,
-    grouper: Grouper,
-    limits: LiveLimits,
+    pub(super) grouper: Grouper,
+    pub(super) limits: LiveLimits,
     /// Shapes named before `Start`; element n is shape n.
     first_shapes: Vec<TableShape>,
-    is_started: bool,
+    pub(super) is_started: bool,
     /// The copy is all the job is to do: it ends with `FlowError::Completed` when every table is there.
     is_copy_all: bool,
     pub(super) passed: Passed,
-    /// Credit of what was taken and is not applied yet.
-    credit: u64,
-    /// Taken from the channel, not looked at yet.
-    held: Option<Arrived>,
+    /// Credit of what was taken and is neither applied nor under way.
+    pub(super) credit: u64,
+    /// Credit of each group that is under way, oldest first.
+    pub(super) credits_under_way: VecDeque<u64>,
     pub(super) care_at: Instant,
     pub(super) pinged_at: Instant,
     pub(super) beaten_at: Instant,
@@ -90,7 +90,7 @@ impl<'a> Applier<'a> {
             is_copy_all,
             passed: Passed::default(),
             credit: 0,
-            held: None,
+            credits_under_way: VecDeque::new(),
             care_at: now + CARE_EVERY,
             pinged_at: now,
             beaten_at: now,
@@ -108,22 +108,27 @@ impl<'a> Applier<'a> {
             if self.is_copy_all && self.target.progress().is_copied() {
                 return Err(FlowError::Completed);
             }
-            let arrived = match self.held.take() {
-                Some(held) if !stop.is_cancelled() => Some(held),
-                _ => tokio::select! {
-                    biased;
-                    () = stop.cancelled() => {
-                        self.write_passed().await?;
-                        return Ok(End::Stopped);
-                    }
-                    arrived = items.recv() => arrived.map(|arrived| arrived.into_item()),
-                    () = tokio::time::sleep_until(self.care_at) => {
-                        self.care(true).await?;
-                        continue;
-                    }
-                },
+            self.launch_due(&items).await?;
+            let arrived = tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    // What waits in the group comes again.
+                    self.land_all().await?;
+                    self.write_passed().await?;
+                    return Ok(End::Stopped);
+                }
+                () = self.target.returned() => {
+                    self.landed().await?;
+                    continue;
+                }
+                arrived = items.recv(), if !self.grouper.is_full() => arrived.map(Weighed::into_item),
+                () = tokio::time::sleep_until(self.care_at) => {
+                    self.care(!self.target.is_flying()).await?;
+                    continue;
+                }
             };
             let Some(arrived) = arrived else {
+                self.commit_all().await?;
                 self.write_passed().await?;
                 return Ok(End::Drained);
             };
@@ -133,7 +138,7 @@ impl<'a> Applier<'a> {
                 return Ok(End::Reshaped);
             }
             if Instant::now() >= self.care_at {
-                self.care(true).await?;
+                self.care(!self.target.is_flying()).await?;
             }
         }
     }
@@ -144,6 +149,10 @@ impl<'a> Applier<'a> {
         items: &mut ByteReceiver<Arrived>,
         stop: &CancellationToken,
     ) -> Result<(), FlowError> {
+        if let Item::Txn(part) = arrived.item {
+            return self.transaction(part, arrived.credit, items, stop).await;
+        }
+        self.commit_all().await?;
         self.credit += arrived.credit;
         match arrived.item {
             Item::Shape { id, shape } => self.shape(id, shape).await?,
@@ -152,7 +161,7 @@ impl<'a> Applier<'a> {
                 source_uuid,
                 copy,
             } => self.start(&executed, &source_uuid, &copy).await?,
-            Item::Txn(part) => return self.transactions(part, items, stop).await,
+            Item::Txn(_) => {}
             Item::Chunk(chunk) => self.chunk(&chunk).await?,
             Item::Reset { shape } => self.reset(shape).await?,
             Item::Ddl(ddl) => self.ddl(&ddl).await?,
@@ -220,134 +229,7 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// Applies a transaction, together with those that wait behind it. Nothing of one that ends early is left.
-    async fn transactions(
-        &mut self,
-        first: TxnPart,
-        items: &mut ByteReceiver<Arrived>,
-        stop: &CancellationToken,
-    ) -> Result<(), FlowError> {
-        self.grouper.set_limits(self.limits.now());
-        self.target.set_conflict_policy(self.limits.conflict_policy());
-        self.push(first)?;
-        while self.grouper.is_inside_transaction() {
-            if self.grouper.is_full() {
-                return self.large(items, stop).await;
-            }
-            let Some(part) = self.next_part(items, stop).await? else {
-                return Ok(());
-            };
-            self.push(part)?;
-        }
-        while !self.grouper.is_full() {
-            let Some(waiting) = items.try_recv() else { break };
-            match waiting.into_item() {
-                // Only whole transactions join: one that comes in parts may turn out to be large.
-                Arrived {
-                    item: Item::Txn(part),
-                    credit,
-                } if part.is_first && part.is_last => {
-                    self.credit += credit;
-                    self.push(part)?;
-                }
-                other => {
-                    self.held = Some(other);
-                    break;
-                }
-            }
-        }
-        let mut group = self.grouper.take();
-        if group.is_progress_only() {
-            self.meter.passed(count(group.transactions), &group.added);
-            self.passed.add(group);
-        } else {
-            group.added.union(&self.passed.added);
-            let seq = self.target.apply_group(&group).await?;
-            self.group_committed(seq, &group, group.changes);
-        }
-        self.settle();
-        Ok(())
-    }
-
-    /// Applies the transaction that was begun in parts, all in one target transaction.
-    async fn large(&mut self, items: &mut ByteReceiver<Arrived>, stop: &CancellationToken) -> Result<(), FlowError> {
-        self.target.large_begin().await?;
-        let mut rows = 0;
-        loop {
-            if self.grouper.is_full() && self.grouper.is_inside_transaction() {
-                let part = self.grouper.take();
-                rows += part.changes;
-                self.target.large_part(&part).await?;
-                self.settle();
-            }
-            if !self.grouper.is_inside_transaction() {
-                let mut last = self.grouper.take();
-                last.added.union(&self.passed.added);
-                rows += last.changes;
-                let seq = self.target.large_commit(&last).await?;
-                self.group_committed(seq, &last, rows);
-                self.settle();
-                return Ok(());
-            }
-            let Some(part) = self.next_part(items, stop).await? else {
-                return Ok(self.target.large_abort().await?);
-            };
-            self.push(part)?;
-            if Instant::now() >= self.care_at {
-                self.care(false).await?;
-            }
-        }
-    }
-
-    /// The next part of the transaction that was begun; None: it will not come on this stream, or not before the stop.
-    async fn next_part(
-        &mut self,
-        items: &mut ByteReceiver<Arrived>,
-        stop: &CancellationToken,
-    ) -> Result<Option<TxnPart>, FlowError> {
-        // What waits in the group is bounded by the group's own limit. Kept, its credit could be all there is: rows that do not compress
-        // fill the window before they fill a group, and the part that would fill it never comes.
-        self.settle();
-        loop {
-            let arrived = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(None),
-                arrived = items.recv() => arrived,
-                () = tokio::time::sleep_until(self.care_at) => {
-                    self.care(false).await?;
-                    continue;
-                }
-            };
-            let Some(arrived) = arrived else { return Ok(None) };
-            let Arrived { item, credit } = arrived.into_item();
-            self.credit += credit;
-            return match item {
-                Item::Txn(part) => Ok(Some(part)),
-                other => Err(FlowError::out_of_order(other.kind(), "the next part of a transaction")),
-            };
-        }
-    }
-
-    fn push(&mut self, mut part: TxnPart) -> Result<(), FlowError> {
-        if !self.is_started {
-            return Err(FlowError::out_of_order(
-                "a transaction",
-                "a start: the target has no progress",
-            ));
-        }
-        if part.is_first == self.grouper.is_inside_transaction() {
-            let found = format!("part of {} (first: {})", part.gtid, part.is_first);
-            return Err(FlowError::out_of_order(found, "parts of one transaction behind each other"));
-        }
-        if self.target.is_skipped(&part.gtid) {
-            // It joins progress all the same, and is recorded there.
-            part.changes.clear();
-        }
-        Ok(self.grouper.push(part)?)
-    }
-
-    fn group_committed(&mut self, seq: Seq, group: &Group, rows: u64) {
-        self.passed.clear();
+    pub(super) fn group_committed(&mut self, seq: Seq, group: &Group, rows: u64) {
         self.committed(seq, &group.added, count(group.transactions), rows, Some(&group.position));
     }
 
@@ -374,6 +256,10 @@ impl<'a> Applier<'a> {
     /// Gives back the credit of what was taken so far.
     pub(super) fn settle(&mut self) {
         let credit = std::mem::take(&mut self.credit);
+        self.give_back(credit);
+    }
+
+    pub(super) fn give_back(&self, credit: u64) {
         self.consumed.send_modify(|total| *total += credit);
     }
 
@@ -385,6 +271,6 @@ impl<'a> Applier<'a> {
     }
 }
 
-fn count(transactions: u64) -> usize {
+pub(super) fn count(transactions: u64) -> usize {
     usize::try_from(transactions).unwrap_or(usize::MAX)
 }

@@ -29,6 +29,7 @@ impl Applier<'_> {
         }
         if now - self.pinged_at >= PING_EVERY {
             self.target.ping().await?;
+            self.target.close_idle_lanes().await?;
             self.pinged_at = now;
         }
         if now - self.beaten_at >= BEAT_EVERY && self.meter.is_source_healthy() {

@@ -2,6 +2,7 @@
 
 pub mod applier;
 mod applier_care;
+mod applier_groups;
 pub mod byte_channel;
 mod chunk_errors;
 pub mod chunk_tasks;

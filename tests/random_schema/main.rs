@@ -1,7 +1,7 @@
 //! Random tables, random rows, random changes: half of the rows are copied, the rest is streamed, and both sides end equal.
 //!
 //! `RANDOM_SCHEMA_TABLES` (200) tables, at most `TABLES_PER_JOB` in one job; `RANDOM_SCHEMA_SEED` (1) draws others, the seed is
-//! printed. A difference shows the table, its definition and the rows. `scripts/fuzz schema` runs 10,000 tables of another seed.
+//! printed. `RANDOM_SCHEMA_SHOW=t106` prints the statements about a table. A difference shows the table, its definition and the rows. `scripts/fuzz schema` runs 10,000 tables of another seed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -47,13 +47,18 @@ struct Written {
 
 /// Runs statements about all tables; what the server refuses is left out, as a client would leave it out.
 async fn write(conn: &mut Conn, tables: &[Table], random: &mut StdRng, written: &mut Written) {
+    let shown = std::env::var("RANDOM_SCHEMA_SHOW").ok();
     for table in tables {
         let statements: Vec<String> = (0..STATEMENTS).map(|_| table.statement(random)).collect();
         for part in statements.chunks(random.random_range(1..=4)) {
             let end = if random.random_bool(0.1) { "ROLLBACK" } else { "COMMIT" };
             conn.query_drop("BEGIN").await.unwrap();
             for sql in part {
-                match conn.query_drop(sql).await {
+                let outcome = conn.query_drop(sql).await;
+                if shown.as_deref() == Some(&table.name) {
+                    println!("{sql}; -- {end} {}", if outcome.is_ok() { "" } else { "refused" });
+                }
+                match outcome {
                     Ok(()) => written.done += 1,
                     Err(mysql_async::Error::Server(_)) => written.refused += 1,
                     Err(error) => panic!("{sql}: {error}"),

@@ -272,7 +272,7 @@ impl ApplySession {
     }
 
     /// A failed transaction never stays open.
-    async fn settle(&mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+    pub(super) async fn settle(&mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
         let Err(failure) = outcome else {
             return Ok(());
         };

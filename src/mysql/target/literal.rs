@@ -70,9 +70,22 @@ pub fn push_exact_match(sql: &mut String, column: &Column, quoted_name: &str, ra
         kind => {
             let _ = write!(sql, "{} <=> ", comparand(kind, quoted_name));
             push(sql, column, raw)?;
+            if let Some(is_negative) = sign_of_zero(&Value::decode(kind, bytes)?) {
+                let is = if is_negative { "=" } else { "<>" };
+                let _ = write!(sql, " AND LEFT(CAST({quoted_name} AS CHAR), 1) {is} '-'");
+            }
         }
     }
     Ok(())
+}
+
+/// Whether it is -0, which is equal to 0 but not the same; None: no zero of a floating type.
+fn sign_of_zero(value: &Value<'_>) -> Option<bool> {
+    match value {
+        Value::Float(value) if *value == 0.0 => Some(value.is_sign_negative()),
+        Value::Double(value) if *value == 0.0 => Some(value.is_sign_negative()),
+        _ => None,
+    }
 }
 
 /// What to compare with a literal. The number of a SET of 64 members is signed in a comparison: with the last member in it, it
@@ -214,6 +227,24 @@ mod tests {
             "1.0000000149011612e-1"
         );
         assert_eq!(literal(ColumnKind::Double, None, &(-0.0f64).to_le_bytes()), "-0e0");
+    }
+
+    #[test]
+    fn a_zero_is_found_by_its_sign_too() {
+        let exact = |raw: &[u8]| {
+            let mut sql = String::new();
+            push_exact_match(&mut sql, &column(ColumnKind::Double, None), "`c`", Some(raw)).unwrap();
+            sql
+        };
+        assert_eq!(
+            exact(&0f64.to_le_bytes()),
+            "`c` <=> 0e0 AND LEFT(CAST(`c` AS CHAR), 1) <> '-'"
+        );
+        assert_eq!(
+            exact(&(-0f64).to_le_bytes()),
+            "`c` <=> -0e0 AND LEFT(CAST(`c` AS CHAR), 1) = '-'"
+        );
+        assert_eq!(exact(&1f64.to_le_bytes()), "`c` <=> 1e0");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! that holds rows and progress together, or nothing. After an error with `is_connection_gone`, and when a call was dropped
 //! before it ended, the value is useless and the job is acquired again: progress tells what landed.
 
+use std::sync::Arc;
+
 use crate::core::change::{BinlogPosition, CopyPlan, CopyRow};
 use crate::core::conflict::ConflictPolicy;
 use crate::core::group::{Group, Tables};
@@ -20,6 +22,7 @@ use crate::mysql::target::apply::{ApplySession, Failure};
 use crate::mysql::target::conflict_store::{self, Standing};
 use crate::mysql::target::create::{self, Content};
 use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
+use crate::mysql::target::lanes::Lanes;
 use crate::mysql::target::meta::{Meta, of_job};
 use crate::mysql::target::progress_store::{self, beat_statement, copy_statement, shape_statement};
 use crate::mysql::target::replay::{Misfits, is_of_a_row};
@@ -39,15 +42,17 @@ pub struct Target {
     pub(super) job: JobId,
     pub(super) epoch: Epoch,
     pub(super) endpoint: DatabaseSpec,
-    progress: Progress,
-    pub(super) tables: Vec<Option<TableSql>>,
+    pub(super) progress: Progress,
+    pub(super) tables: Vec<Option<Arc<TableSql>>>,
     /// The same tables, for folding again what did not fit.
     pub(super) folding: Tables,
     pub(super) policy: ConflictPolicy,
     pub(super) standing: Standing,
     /// Conflicts of the large transaction that is open.
     pub(super) large: Misfits,
-    skips: Skips,
+    pub(super) skips: Skips,
+    /// Groups under way beside each other.
+    pub(super) lanes: Lanes,
 }
 
 impl Target {
@@ -60,12 +65,7 @@ impl Target {
         let epoch = fence::acquire(&mut control, &meta, &request).await?;
         let progress = progress_store::read(&mut control, &meta, &request.job, epoch).await?;
         let mut apply = ApplySession::connect(&spec.endpoint).await?;
-        if apply.session().server_uuid() != control.server_uuid() {
-            return Err(Error::Lost {
-                address: control.address().into(),
-                reason: "two connections reached two servers: a switch is going on".into(),
-            });
-        }
+        expect_same_server(&control, &mut apply)?;
         fence::register(&mut control, &meta, &request.job, epoch, apply.session()).await?;
         let standing = conflict_store::standing(&mut control, &meta, &request.job).await?;
         let mut target = Self {
@@ -82,6 +82,7 @@ impl Target {
             standing,
             large: Misfits::default(),
             skips: Skips::new(),
+            lanes: Lanes::default(),
         };
         target.name_tables().await?;
         Ok((target, progress))
@@ -145,7 +146,7 @@ impl Target {
             self.tables.resize(at + 1, None);
         }
         self.folding.set(id, shape);
-        self.tables[at] = self.folding.get(id).cloned().map(TableSql::new);
+        self.tables[at] = self.folding.get(id).cloned().map(|table| Arc::new(TableSql::new(table)));
         Ok(())
     }
 
@@ -197,6 +198,7 @@ impl Target {
 
     /// Commits a group of whole transactions.
     pub async fn apply_group(&mut self, group: &Group) -> Result<Seq, Error> {
+        self.lanes.went_alone();
         let statements = self.statements(group, self.apply.limits())?;
         let next = self.progress_after(group);
         match self.try_commit(&statements, &[], &next, group.commit_us).await {
@@ -255,6 +257,7 @@ impl Target {
 
     /// Gives the job up so that another owner need not wait.
     pub async fn release(mut self) -> Result<(), Error> {
+        self.lanes.close().await;
         self.apply.close().await;
         let outcome = fence::release(&mut self.control, &self.meta, &self.job, self.epoch).await;
         self.control.close().await;
@@ -263,6 +266,7 @@ impl Target {
 
     /// Closes both connections and leaves the fence as it is.
     pub async fn close(self) {
+        self.lanes.close().await;
         self.apply.close().await;
         self.control.close().await;
     }
@@ -281,37 +285,17 @@ impl Target {
         next
     }
 
-    /// What is written with progress about transactions that paused the job or were passed over, and what is known afterwards.
-    pub(super) fn notes(&self, mut standing: Standing, next: &Progress) -> (Vec<String>, Standing) {
-        let joins = |text: &String| {
-            let gtid = Gtid::parse(text).ok()?;
-            (next.executed.contains(&gtid) && !self.progress.executed.contains(&gtid)).then_some(gtid)
-        };
-        let mut statements = Vec::new();
-        standing.paused.retain(|(text, _)| {
-            let has_joined = joins(text).is_some();
-            if has_joined {
-                statements.push(match self.skips.get(text) {
-                    Some(skip) => conflict_store::skipped_statement(&self.meta, &self.job, text, skip),
-                    None => conflict_store::mended_statement(&self.meta, &self.job, text),
-                });
-            }
-            !has_joined
-        });
-        let is_told = |text: &String| self.standing.paused.iter().any(|(told, _)| told == text);
-        for (text, skip) in self.skips.iter().filter(|(text, _)| !is_told(text)) {
-            if let Some(gtid) = joins(text) {
-                standing.last += 1;
-                let record = conflict_store::skip_record(standing.last, &gtid, skip);
-                statements.push(conflict_store::record_statement(&self.meta, &self.job, next.seq, &record));
-            }
-        }
-        (statements, standing)
-    }
-
     pub(super) fn committed(&mut self, next: Progress) -> Seq {
         (_, self.standing) = self.notes(self.standing.clone(), &next);
         self.progress = next;
+        self.progress.seq
+    }
+
+    /// A group is committed beside which nothing was to be noted.
+    pub(super) fn advanced(&mut self, group: &Group) -> Seq {
+        self.progress.seq = self.progress.seq.next();
+        self.progress.executed.union(&group.added);
+        self.progress.position.clone_from(&group.position);
         self.progress.seq
     }
 
@@ -369,15 +353,26 @@ impl Target {
     }
 
     pub(super) fn table(&self, id: ShapeId) -> Result<&TableSql, Error> {
-        Self::find(&self.tables, id)
+        Self::find(&self.tables, id).map(Arc::as_ref)
     }
 
-    pub(super) fn find(tables: &[Option<TableSql>], id: ShapeId) -> Result<&TableSql, Error> {
+    pub(super) fn find(tables: &[Option<Arc<TableSql>>], id: ShapeId) -> Result<&Arc<TableSql>, Error> {
         tables
             .get(id.0 as usize)
             .and_then(Option::as_ref)
             .ok_or_else(|| unknown_shape(id))
     }
+}
+
+/// Behind one address two connections may reach two servers.
+pub(super) fn expect_same_server(control: &Session, apply: &mut ApplySession) -> Result<(), Error> {
+    if apply.session().server_uuid() == control.server_uuid() {
+        return Ok(());
+    }
+    Err(Error::Lost {
+        address: control.address().into(),
+        reason: "two connections reached two servers: a switch is going on".into(),
+    })
 }
 
 fn shape_id(at: usize) -> ShapeId {

@@ -58,6 +58,15 @@ fn without_key() -> Vec<Case> {
             "UPDATE t SET d = d / 3 WHERE f > 1 OR f IS NULL",
             "DELETE FROM t WHERE f < 0.2 AND f > 0.05",
         ),
+        // Zeros are equal to each other and not the same: an update of one of these rows must not find another.
+        of(
+            "keyless_zeros",
+            "f FLOAT, d DOUBLE",
+            "(0e0, 0e0), (0e0, 0e0), (-0e0, 0e0), (0e0, -0e0)",
+            "(-0e0, -0e0), (0e0, -0e0), (0e0, 0e0)",
+            "UPDATE t SET f = -0e0 LIMIT 3",
+            "DELETE FROM t WHERE d = 0 AND LEFT(CAST(d AS CHAR), 1) = '-'",
+        ),
         of(
             "keyless_json",
             "j JSON, k INT",
