@@ -324,9 +324,10 @@ impl FlightPlan {
 
     /// False: it failed and will not.
     async fn has_before_reached(&mut self, stage: Stage) -> bool {
-        let Some(before) = &mut self.before else { return true };
-        let reached = before.wait_for(|now| *now >= stage).await.is_ok();
-        reached
+        match &mut self.before {
+            Some(before) => before.wait_for(|now| *now >= stage).await.is_ok(),
+            None => true,
+        }
     }
 }
 
