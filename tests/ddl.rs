@@ -247,6 +247,37 @@ fn p1_what_the_target_refuses_stops_the_job_and_is_passed_over_once_done_by_hand
 }
 
 #[test]
+fn p1_a_refused_statement_whose_way_was_only_cleared_is_run() {
+    let bed = JobBed::streaming("cleared", &["t", "u"]);
+    bed.on_target(&[
+        "CREATE INDEX by_v ON {}.t (v(9))",
+        "INSERT INTO {}.u VALUES (7, 'in the way'), (8, 'in the way')",
+    ]);
+    bed.on_source(&["CREATE INDEX by_v ON {}.t (v(5), id)", "INSERT INTO {}.t VALUES (1, 'x')"]);
+    let failed = bed.await_state("failed");
+    assert_eq!(failed["errors"][0]["code"], "PEER1321", "{failed:#}");
+    bed.on_target(&["DROP INDEX by_v ON {}.t"]);
+    bed.act("restart");
+    await_same(&bed, &["t"]);
+    bed.await_status("caught up", |status| {
+        status["state"] == "streaming" && status["caught_up"] == true
+    });
+    // What only the rows stand in the way of is refused by the real table alone.
+    bed.on_source(&[
+        "ALTER TABLE {}.u ADD UNIQUE KEY one (v(20)), ADD COLUMN w INT",
+        "INSERT INTO {}.u VALUES (1, 'x', 1)",
+    ]);
+    let failed = bed.await_state("failed");
+    assert_eq!(failed["errors"][0]["code"], "PEER1321", "{failed:#}");
+    // Whoever clears the way changes the definition too, to one that is neither.
+    bed.on_target(&["DELETE FROM {}.u", "ALTER TABLE {}.u ADD KEY own (v(3))"]);
+    bed.act("restart");
+    bed.await_status("the row behind it", |_| bed.target_number("SELECT COUNT(*) FROM {}.u") == 1);
+    bed.on_target(&["ALTER TABLE {}.u DROP KEY own"]);
+    await_same(&bed, &["u"]);
+}
+
+#[test]
 fn p1_tables_by_pattern_come_and_go_beside_a_renamed_one() {
     let mut bed = JobBed::new("patterns", &[]);
     bed.on_source(&[

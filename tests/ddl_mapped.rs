@@ -153,7 +153,8 @@ fn p1_a_table_with_another_name_changes_as_on_the_source() {
         &format!("{all} {{}}.t ORDER BY id"),
         &format!("{all} {{}}_dr.other ORDER BY id"),
     );
-    let shadows = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema LIKE '%\\_shape' AND table_name <> 'fence'";
+    let shadows =
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '{}_meta_shape' AND table_name <> 'peer_meta_mark'";
     assert_eq!(bed.target_number(shadows), 0);
 }
 
@@ -431,5 +432,28 @@ fn p1_a_second_job_goes_into_a_table_only_when_told_or_apart() {
         &bed,
         "SELECT CONCAT_WS('|', id, v) FROM (SELECT * FROM {}.a WHERE id < 10 UNION ALL SELECT * FROM {}.b WHERE id >= 10 UNION ALL SELECT * FROM {}.c) every ORDER BY id",
         "SELECT CONCAT_WS('|', id, v) FROM {}.every ORDER BY id",
+    );
+}
+
+#[test]
+fn p1_a_table_that_is_called_fence_on_the_target_changes_like_any_other() {
+    let rules = "[[tables]]\nschema = \"{}\"\ntable = \"t\"\nto = { table = \"fence\", columns = { v = \"w\" } }\n";
+    let bed = streaming("fence", &[TABLE, "INSERT INTO {}.t VALUES (1, 'one', 1)"], rules);
+    bed.on_source(&[
+        "ALTER TABLE {}.t ADD COLUMN c INT DEFAULT 3, ADD CHECK (c > 0), DROP INDEX by_v",
+        "INSERT INTO {}.t VALUES (2, 'two', 2, 4)",
+        "ALTER TABLE {}.t DROP CHECK t_chk_1",
+    ]);
+    let rows = |column: &str| format!("SELECT CONCAT_WS('|', id, {column}, n, c) FROM {{}}");
+    await_rows(
+        &bed,
+        &format!("{}.t ORDER BY id", rows("v")),
+        &format!("{}.fence ORDER BY id", rows("w")),
+    );
+    let expected = definition(&bed, &bed.source, "{}.t");
+    await_definition(
+        &bed,
+        "{}.fence",
+        expected.iter().map(|line| line.replace("`v`", "`w`")).collect(),
     );
 }

@@ -18,6 +18,7 @@ pub mod ddl_policy;
 pub mod ddl_rewrite;
 pub mod ddl_scope;
 pub mod ddl_statement;
+pub mod ddl_takeover;
 pub mod decimal;
 pub mod disposition;
 pub mod explanation;

@@ -224,6 +224,31 @@ pub fn is_same(one: &str, other: &str) -> bool {
         && one.partitions == other.partitions
 }
 
+/// `now` shows what makes `after` of `before`: what came is there as it came, what went is not, the columns are those of `after`. What
+/// only `now` has does not matter. False when the two are the same: then nothing shows.
+#[must_use]
+pub fn shows_effect(before: &str, after: &str, now: &str) -> bool {
+    let (Ok(before), Ok(after), Ok(now)) = (Definition::of(before), Definition::of(after), Definition::of(now)) else {
+        return false;
+    };
+    let names = |of: &Definition<'_>| of.columns.iter().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>();
+    let is_changed = before.columns != after.columns
+        || before.others.iter().any(|line| !after.others.contains(line))
+        || after.others.iter().any(|line| !before.others.contains(line))
+        || before.options != after.options
+        || before.partitions != after.partitions;
+    let new_columns = after.columns.iter().filter(|column| !before.columns.contains(column));
+    let came = after.others.iter().filter(|line| !before.others.contains(line));
+    let went = before.others.iter().filter(|line| !after.others.contains(line));
+    is_changed
+        && names(&after) == names(&now)
+        && new_columns.into_iter().all(|column| now.columns.contains(column))
+        && came.into_iter().all(|line| now.others.contains(line))
+        && !went.into_iter().any(|line| now.others.contains(line))
+        && (before.options == after.options || now.options == after.options)
+        && (before.partitions == after.partitions || now.partitions == after.partitions)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +274,30 @@ mod tests {
     fn equal_definitions_need_nothing() {
         assert_eq!(clauses(BEFORE, BEFORE, &same()), Ok(None));
         assert!(is_same(BEFORE, BEFORE));
+    }
+
+    #[test]
+    fn the_work_of_a_statement_is_seen_beside_what_only_the_target_has() {
+        let with = |line: &str| BEFORE.replace("  KEY `kb`", &format!("  {line},\n  KEY `kb`"));
+        let after = with("KEY `new` (`a`)");
+        assert!(shows_effect(BEFORE, &after, &after));
+        let own = "KEY `own` (`a`)";
+        assert!(shows_effect(
+            BEFORE,
+            &after,
+            &after.replace("  KEY `kb`", &format!("  {own},\n  KEY `kb`"))
+        ));
+        assert!(!shows_effect(BEFORE, &after, &with(own)), "another index came");
+        assert!(!shows_effect(BEFORE, &after, BEFORE));
+        assert!(!shows_effect(BEFORE, BEFORE, BEFORE), "nothing to be seen");
+        let gone = BEFORE.replace("  UNIQUE KEY `ua` (`a`),\n", "");
+        assert!(shows_effect(BEFORE, &gone, &gone) && !shows_effect(BEFORE, &gone, BEFORE));
+        let wider = BEFORE.replace("`b` int", "`b` bigint");
+        assert!(shows_effect(BEFORE, &wider, &wider) && !shows_effect(BEFORE, &wider, &gone));
+        let more = wider.replace("  PRIMARY KEY", "  `z` int,\n  PRIMARY KEY");
+        assert!(!shows_effect(BEFORE, &wider, &more), "a column that rows do not have");
+        let commented = BEFORE.replace("x = y", "z");
+        assert!(shows_effect(BEFORE, &commented, &commented) && !shows_effect(BEFORE, &commented, &gone));
     }
 
     #[test]

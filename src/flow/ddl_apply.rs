@@ -69,15 +69,26 @@ impl Applier<'_> {
 
     async fn carry_out(&mut self, ddl: &Ddl, asks: Option<u64>) -> Result<Seq, FlowError> {
         let mut run = self.target.ddl_begin(ddl, asks, &self.on_ddl.wanted).await?;
-        let outcome = {
-            let mut running = std::pin::pin!(run.run());
-            loop {
-                tokio::select! {
-                    outcome = &mut running => break outcome?,
-                    () = tokio::time::sleep_until(self.care_at) => self.care(false).await?,
-                }
+        self.beside(run.look()).await??;
+        self.target.ddl_intend(&mut run).await?;
+        let outcome = match self.beside(run.run()).await? {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.target.ddl_refused(&run).await?;
+                return Err(error.into());
             }
         };
         Ok(self.target.ddl_done(run, &outcome).await?)
+    }
+
+    /// Waits for work on a session of its own, and keeps the owner's other sessions and its sign of life up meanwhile.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, FlowError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep_until(self.care_at) => self.care(false).await?,
+            }
+        }
     }
 }

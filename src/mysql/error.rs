@@ -156,6 +156,23 @@ pub enum Error {
         /// What to do.
         fix: String,
     },
+    /// Nobody can tell whether a change of definitions was run before its owner died; nothing was done since. A person acts.
+    #[error(
+        "transaction {gtid} on the source, `{statement}`, was begun: table {table} of the target is neither as before it nor as after it, \
+         found {found}, expected {expected}"
+    )]
+    DdlUnclear {
+        /// The transaction.
+        gtid: String,
+        /// Its text.
+        statement: String,
+        /// The table.
+        table: String,
+        /// Its definition on the target.
+        found: String,
+        /// The one that the statement makes.
+        expected: String,
+    },
     /// The target refused a change of definitions that the source made. Its other steps may be done; a person acts.
     #[error("transaction {gtid} on the source, `{statement}`: the target answered {reason}")]
     DdlFailed {
@@ -225,6 +242,7 @@ impl Error {
             | Self::ForeignProgress { .. }
             | Self::NotReplicable { .. }
             | Self::DdlFailed { .. }
+            | Self::DdlUnclear { .. }
             | Self::DdlWaits { .. }
             | Self::NotSkippable { .. }
             | Self::BadRow { .. } => Disposition::Fatal,
@@ -297,7 +315,7 @@ impl Error {
             Self::NotReplicable { .. } => "PEER1318",
             Self::BrokenStream { .. } => "PEER1319",
             Self::FencedOut { .. } => "PEER1320",
-            Self::DdlFailed { .. } => "PEER1321",
+            Self::DdlFailed { .. } | Self::DdlUnclear { .. } => "PEER1321",
             Self::DdlWaits { .. } => "PEER1322",
             Self::NotSkippable { .. } => "PEER1371",
         }
@@ -323,6 +341,7 @@ impl Error {
             Self::InTransaction { gtid, .. }
             | Self::NotReplicable { gtid, .. }
             | Self::DdlFailed { gtid, .. }
+            | Self::DdlUnclear { gtid, .. }
             | Self::NotSkippable { gtid, .. }
             | Self::DdlWaits { gtid, .. } => {
                 format!("transaction {gtid}")

@@ -35,6 +35,9 @@ impl Error {
             Self::DdlFailed { .. } => {
                 "do by hand on the target what the statement asks, in any way that gives its tables the definition they have on the source, or take away what is in its way; then `peer restart`".into()
             }
+            Self::DdlUnclear { table, .. } => format!(
+                "give {table} on the target the definition that is expected, or the one it had before; then `peer restart`, which goes on behind the statement or runs it"
+            ),
             Self::DdlWaits { .. } => {
                 "`peer restart` carries it out; or do by hand on the target what it asks and then `peer restart`, which finds it done".into()
             }

@@ -28,6 +28,7 @@ impl Drop for TestSchema {
         let statements = [
             format!("DROP DATABASE IF EXISTS {}", self.base),
             format!("DROP DATABASE IF EXISTS {}", self.meta),
+            format!("DROP DATABASE IF EXISTS {}_shape", self.meta),
         ];
         let drop_on = |server: Server| {
             let statements = statements.clone();

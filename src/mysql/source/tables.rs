@@ -12,6 +12,7 @@ use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::source::inspect;
+use crate::mysql::target::meta::MARKS;
 
 /// The tables a job chooses, by name. Asks the server only for jobs that do not name them all.
 ///
@@ -94,7 +95,7 @@ fn first(faults: Faults) -> Error {
 /// The schema holds peer's own tables (PROTOCOLS 3).
 async fn is_of_peer(session: &mut Session, schema: &str) -> Result<bool, Error> {
     let sql = format!(
-        "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = 'fence' AND TABLE_COMMENT LIKE 'peer-meta v%'",
+        "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND {MARKS} LIMIT 1",
         quote::text(schema)
     );
     Ok(session.first::<u32>(sql).await?.is_some())
@@ -106,7 +107,7 @@ async fn candidates(session: &mut Session) -> Result<Vec<TableName>, Error> {
     let sql = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
          AND TABLE_SCHEMA NOT IN ({}) AND TABLE_SCHEMA NOT IN (SELECT TABLE_SCHEMA FROM information_schema.TABLES \
-         WHERE TABLE_NAME = 'fence' AND TABLE_COMMENT LIKE 'peer-meta v%') ORDER BY TABLE_SCHEMA, TABLE_NAME",
+         WHERE {MARKS}) ORDER BY TABLE_SCHEMA, TABLE_NAME",
         system.join(", ")
     );
     let rows = session.rows::<(String, String)>(sql).await?;

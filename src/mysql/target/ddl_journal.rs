@@ -1,23 +1,24 @@
 //! The journal of definition changes in the target: what was begun, and how to tell later whether it was done (PROTOCOLS 5).
 //!
-//! Used by `ddl`. A statement that gives a table another definition is told by a fingerprint from before; one that renames tables
-//! renames a marker along in the same atomic statement, because names that are exchanged may look the same afterwards.
+//! Used by `ddl`. A statement that gives a table another definition is told by the hashes of the definitions before and after
+//! (`core::ddl_takeover`); one that renames tables renames a marker along in the same atomic statement, because names that are exchanged
+//! may look the same afterwards.
 
-use crate::core::ddl::{Ddl, DdlStep};
+use crate::core::ddl::Ddl;
+use crate::core::ddl_takeover::Attempt;
 use crate::core::gtid_set::Gtid;
 use crate::core::ids::{JobId, Seq};
-use crate::core::shape::{TableName, TableShape};
+use crate::core::shape::TableName;
 use crate::core::stable_hash::hex256;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
-use crate::mysql::target::create::without_counter;
 use crate::mysql::target::meta::{Meta, job_values, of_job};
 
 /// Begins `after_hash` of an intent that waits for a person; the number of restarts that were asked for until then follows.
 const ASKED: &str = "asked ";
-/// The table is not there.
-const MISSING: u16 = 1146;
+/// The `after_hash` of an intent that the target answered with an error.
+const REFUSED: &str = "refused";
 
 /// A change that was begun and not marked done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +29,8 @@ pub struct Intent {
     pub gtid: String,
     /// Its statement, for people.
     pub statement: String,
-    /// Fingerprint of the definition before; empty: there was nothing to compare.
-    pub before: String,
-    /// It waits for a restart after this one; None: nobody needs to be asked.
-    pub asked: Option<u64>,
+    /// How far it came.
+    pub attempt: Attempt,
 }
 
 /// The change of this job that was begun and not marked done.
@@ -42,26 +41,62 @@ pub async fn pending(session: &mut Session, meta: &Meta, job: &JobId) -> Result<
         of_job(job)
     );
     let row: Option<(u64, String, String, String, String)> = session.first(sql).await?;
-    Ok(row.map(|(seq, gtid, statement, before, asked)| Intent {
+    Ok(row.map(|(seq, gtid, statement, before, after)| Intent {
         seq: Seq(seq),
         gtid,
         statement,
-        before,
-        asked: asked.strip_prefix(ASKED).and_then(|count| count.parse().ok()),
+        attempt: attempt(before, after),
     }))
 }
 
-/// Writes an intent; for the transaction of group `seq`. `asked`: it waits for a restart after this one.
+/// What the two hashes of a row stand for.
+fn attempt(before: String, after: String) -> Attempt {
+    let restarts = after.strip_prefix(ASKED).and_then(|count| count.parse().ok());
+    match restarts {
+        Some(restarts) => Attempt::Asked { restarts, before },
+        None if after == REFUSED => Attempt::Refused { before },
+        None => Attempt::Begun {
+            before,
+            after: Some(after).filter(|after| !after.is_empty()),
+        },
+    }
+}
+
+fn hashes(attempt: &Attempt) -> (&str, String) {
+    match attempt {
+        Attempt::None => ("", String::new()),
+        Attempt::Asked { restarts, before } => (before, format!("{ASKED}{restarts}")),
+        Attempt::Begun { before, after } => (before, after.clone().unwrap_or_default()),
+        Attempt::Refused { before } => (before, REFUSED.to_owned()),
+    }
+}
+
+/// Writes an intent in place of what is there; for the transaction of group `seq`.
 #[must_use]
-pub fn intent_statement(meta: &Meta, job: &JobId, seq: Seq, ddl: &Ddl, before: &str, asked: Option<u64>) -> String {
-    let asked = asked.map_or_else(String::new, |restarts| format!("{ASKED}{restarts}"));
+pub fn intent_statements(meta: &Meta, job: &JobId, seq: Seq, ddl: &Ddl, attempt: &Attempt) -> [String; 2] {
+    let (before, after) = hashes(attempt);
+    [
+        format!("DELETE FROM {} WHERE {} AND state = 'intent'", meta.table("ddl"), of_job(job)),
+        format!(
+            "INSERT INTO {} (job, inc, seq, gtid, statement, state, before_hash, after_hash) \
+             VALUES ({}, {seq}, {}, {}, 'intent', {}, {})",
+            meta.table("ddl"),
+            job_values(job),
+            quote::text(&ddl.gtid.to_string()),
+            quote::text(&String::from_utf8_lossy(&ddl.statement)),
+            quote::text(before),
+            quote::text(&after)
+        ),
+    ]
+}
+
+/// Notes that the target refused the intent of group `seq`.
+#[must_use]
+pub fn refused_statement(meta: &Meta, job: &JobId, seq: Seq) -> String {
     format!(
-        "INSERT INTO {} (job, inc, seq, gtid, statement, state, before_hash, after_hash) VALUES ({}, {seq}, {}, {}, 'intent', {}, '{asked}')",
+        "UPDATE {} SET after_hash = '{REFUSED}' WHERE {} AND seq = {seq} AND state = 'intent'",
         meta.table("ddl"),
-        job_values(job),
-        quote::text(&ddl.gtid.to_string()),
-        quote::text(&String::from_utf8_lossy(&ddl.statement)),
-        quote::text(before)
+        of_job(job)
     )
 }
 
@@ -76,24 +111,6 @@ pub fn done_statements(meta: &Meta, job: &JobId, seq: Seq, gtid: &Gtid) -> [Stri
             quote::text(&gtid.to_string())
         ),
     ]
-}
-
-/// The definition of the table a statement is about, without the counter of its rows; empty when no step needs it.
-pub async fn fingerprint(session: &mut Session, ddl: &Ddl, shapes: &[TableShape]) -> Result<String, Error> {
-    let Some(DdlStep::Execute { table }) = ddl.steps.first() else {
-        return Ok(String::new());
-    };
-    let known = shapes.iter().find(|shape| shape.name == *table);
-    let table = known.map_or_else(|| table.clone(), |shape| shape.on_target().name.clone());
-    let definition = match session
-        .first::<(String, String)>(format!("SHOW CREATE TABLE {}", quote::table(&table)))
-        .await
-    {
-        Ok(row) => row.map(|(_, definition)| without_counter(&definition)).unwrap_or_default(),
-        Err(error) if error.server_code() == Some(MISSING) => "missing".into(),
-        Err(error) => return Err(error),
-    };
-    Ok(hex256(definition.as_bytes())[..60].to_owned())
 }
 
 /// The marker of a job before and after its renames.
@@ -153,5 +170,27 @@ impl Marker {
             .execute(format!("DROP TABLE IF EXISTS {before}, {after}"))
             .await
             .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attempt_comes_back_from_its_row() {
+        let before = || "b".to_owned();
+        let begun = |after: Option<&str>| Attempt::Begun {
+            before: before(),
+            after: after.map(str::to_owned),
+        };
+        let asked = Attempt::Asked {
+            restarts: 3,
+            before: before(),
+        };
+        for one in [begun(None), begun(Some("0af")), asked, Attempt::Refused { before: before() }] {
+            let (before, after) = hashes(&one);
+            assert_eq!(attempt(before.to_owned(), after), one);
+        }
     }
 }

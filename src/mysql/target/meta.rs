@@ -1,7 +1,7 @@
 //! The schema that peer keeps in every target: its name, its tables, their version (PROTOCOLS 3).
 //!
-//! `fence` goes through here before it touches a row. A schema that holds a table `fence` with the comment `peer-meta v1`
-//! is never replicated, whatever its name. All tables are InnoDB: they must commit and roll back with the rows.
+//! `fence` goes through here before it touches a row. A schema that holds a table `fence` with the comment `peer-meta v1`, or one
+//! that marks a schema beside it, is never replicated, whatever its name. All tables are InnoDB: they must commit and roll back with the rows.
 
 use crate::core::ids::JobId;
 use crate::mysql::error::Error;
@@ -11,6 +11,10 @@ use crate::mysql::target::conflict_store;
 
 /// Comment of the table `fence` by which a meta schema is known.
 pub const FENCE_COMMENT: &str = "peer-meta v1";
+/// Marks the schema of empty tables (`shadow`), which may hold one of any other name.
+pub const MARK: &str = "peer_meta_mark";
+/// Tables of `information_schema` by which a schema of peer's is known.
+pub const MARKS: &str = "TABLE_NAME IN ('fence', 'peer_meta_mark') AND TABLE_COMMENT LIKE 'peer-meta v%'";
 /// Content of the table `version`.
 const VERSION: u32 = 1;
 

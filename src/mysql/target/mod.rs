@@ -7,6 +7,8 @@ pub mod create;
 pub mod ddl;
 mod ddl_journal;
 mod ddl_mapped;
+mod ddl_outlook;
+mod ddl_run;
 mod ddl_session;
 mod ddl_skip;
 mod explain;

@@ -17,12 +17,10 @@ use crate::mysql::session::Session;
 use crate::mysql::source::inspect;
 use crate::mysql::target::create::{create_statement, ensure_schema, without_counter};
 use crate::mysql::target::ddl_session;
-use crate::mysql::target::meta::{FENCE_COMMENT, Meta};
+use crate::mysql::target::meta::{FENCE_COMMENT, MARK, Meta};
 
 /// Behind the name of peer's own schema.
 const SUFFIX: &str = "_shape";
-/// Marks the schema as peer's: a job that reads this server leaves it out.
-const MARK: &str = "fence";
 /// How long other jobs may work with theirs; an empty table takes milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -60,6 +58,15 @@ impl<'a> Shadows<'a> {
     pub async fn release(self) -> Result<(), Error> {
         let sql = format!("SELECT RELEASE_LOCK({})", lock_name(&self.schema));
         self.session.first::<Option<i64>>(sql).await.map(drop)
+    }
+
+    /// Lets it go after a failure too: the session is peer's own again, and no table is left.
+    pub async fn give_up(mut self, name: &TableName) -> Result<(), Error> {
+        ddl_session::prepare(self.session).await?;
+        if let Ok(shadow) = self.name(name) {
+            self.take_away(&shadow).await?;
+        }
+        self.release().await
     }
 
     /// The table of the source after the statement, without its way.
@@ -102,6 +109,27 @@ impl<'a> Shadows<'a> {
         let wanted = self.lay_out(after).await?;
         let wanted = self.read(&wanted, &after.name).await?;
         Ok(table_difference::is_same(&found.create_sql, &wanted.create_sql))
+    }
+
+    /// The definition as this server prints it.
+    pub async fn printed(&mut self, shape: &TableShape) -> Result<String, Error> {
+        let shadow = self.lay_out(shape).await?;
+        Ok(self.read(&shadow, &shape.name).await?.create_sql)
+    }
+
+    /// The definition that a text makes of this one, of a table of the target; None: its name in the text cannot be read. `source` is
+    /// the session to run it in. Leaves the empty table to `give_up`.
+    pub async fn outcome(&mut self, before: &TableShape, text: &[u8], source: &DdlSession) -> Result<Option<String>, Error> {
+        let Some(text) = ddl_rewrite::in_schema(text, source.reading(), &self.schema) else {
+            return Ok(None);
+        };
+        let shadow = self.lay_out(before).await?;
+        ddl_session::become_source(self.session, source).await?;
+        ddl_session::statement(self.session, &text).await?;
+        ddl_session::prepare(self.session).await?;
+        let sql = format!("SHOW CREATE TABLE {}", quote::table(&shadow));
+        let found = self.session.first::<(String, String)>(sql).await?;
+        Ok(found.map(|(_, definition)| near_parents(&definition, &before.name.schema)))
     }
 
     /// A table of the target has the definition already.
