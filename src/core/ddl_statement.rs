@@ -6,7 +6,8 @@
 
 use crate::core::ddl_policy::DdlKind;
 use crate::core::shape::TableName;
-use crate::core::sql_token::{FOREIGN, Reading, Token, characters, depends_on_version, tokens};
+use crate::core::sql_token::{FOREIGN, Reading, Token, characters, tokens};
+use crate::core::sql_version::depends_on_version;
 
 /// A statement and its tables, as written: case is not folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ impl Statement {
 #[must_use]
 pub fn read(text: &[u8], reading: Reading, default_schema: &str) -> Option<Statement> {
     let text = characters(text, reading.client_collation)?;
-    if depends_on_version(&text) {
+    if depends_on_version(&text, reading.has_backslash_escapes()) {
         return None;
     }
     let tokens = tokens(&text, reading.has_backslash_escapes());

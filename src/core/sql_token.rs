@@ -10,8 +10,6 @@ const ANSI_QUOTES: u64 = 1 << 2;
 const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
 /// Stands for a character outside of ASCII whose code is not known here.
 pub const FOREIGN: char = '\u{fffd}';
-/// The oldest server that is supported executes versioned comments up to this number.
-const VERSION_ALWAYS: u32 = 80_000;
 
 /// How the source read the statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,20 +203,11 @@ pub fn bytes_of_characters(text: &[u8], client_collation: u16, read: &str, span:
     offset(span.start)..offset(span.end)
 }
 
-/// The text holds something that some supported servers read as a comment and others execute.
-#[must_use]
-pub fn depends_on_version(text: &str) -> bool {
-    text.match_indices("/*!").any(|(at, _)| {
-        let number = versioned(&text[at..]).map_or("", |parts| parts.0);
-        number.parse().is_ok_and(|number: u32| number > VERSION_ALWAYS)
-    })
-}
-
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$' || c > '\u{7f}'
 }
 
-fn is_line_comment(rest: &str) -> bool {
+pub(super) fn is_line_comment(rest: &str) -> bool {
     rest.strip_prefix("--")
         .is_some_and(|after| after.is_empty() || after.starts_with(|c: char| c.is_whitespace() || c.is_control()))
 }
@@ -235,7 +224,7 @@ fn versioned(rest: &str) -> Option<(&str, &str)> {
 }
 
 /// Content up to the closing quote, doubled quotes made one, and what follows it.
-fn quoted(rest: &str, quote: char, has_backslash_escapes: bool) -> (String, &str) {
+pub(super) fn quoted(rest: &str, quote: char, has_backslash_escapes: bool) -> (String, &str) {
     let mut content = String::new();
     let mut chars = rest.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -279,17 +268,11 @@ mod tests {
         assert_eq!(characters(b"plain", 4000).as_deref(), Some("plain"));
     }
 
-    #[test]
-    fn a_comment_for_newer_servers_is_noticed() {
-        assert!(!depends_on_version("DROP /*!40005 TEMPORARY */ TABLE x"));
-        assert!(depends_on_version("ALTER TABLE x /*!80023 ADD c INT INVISIBLE */"));
-    }
-
     proptest! {
         #[test]
         fn any_bytes_in_any_character_set_end(text in prop::collection::vec(any::<u8>(), 0..60), collation in 0..400u16) {
             if let Some(text) = characters(&text, collation) {
-                let _ = (tokens(&text, true), tokens(&text, false), depends_on_version(&text));
+                let _ = (tokens(&text, true), tokens(&text, false));
             }
         }
 

@@ -8,16 +8,14 @@ use std::collections::VecDeque;
 use mysql_common::binlog::events::Event;
 
 use crate::core::change::BinlogPosition;
-use crate::core::ddl::Ddl;
-use crate::core::ddl_scope::Touch;
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::mysql::error::Error;
+use crate::mysql::source::assembler_statement::Foreign;
 use crate::mysql::source::event::{self, Damaged, FLAG_IGNORABLE, Query, Verb, kind};
 use crate::mysql::source::prepared::Prepared;
-use crate::mysql::source::query_session;
 use crate::mysql::source::reader_event::ReaderEvent;
 use crate::mysql::source::rows_event::{self, RowsError, TABLE_ID_NONE};
-use crate::mysql::source::scope::{Meaning, Scope};
+use crate::mysql::source::scope::Scope;
 use crate::mysql::source::table_map::{MapError, TableMaps, table_id};
 use crate::mysql::source::xa::OpenXa;
 
@@ -25,10 +23,10 @@ use crate::mysql::source::xa::OpenXa;
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) gtid: Gtid,
-    commit_us: u64,
+    pub(super) commit_us: u64,
     /// BEGIN was seen: statements do not close it.
     pub(super) is_in_body: bool,
-    has_changes: bool,
+    pub(super) has_changes: bool,
     /// XA START was seen instead.
     pub(super) xa: Option<OpenXa>,
 }
@@ -46,6 +44,10 @@ pub(super) struct Assembler {
     pub(super) ready: VecDeque<ReaderEvent>,
     /// Transactions of which nothing is read.
     pub(super) skips: GtidSet,
+    /// A statement that must be written in UTF-8 before the next event is taken: `resume` goes on.
+    pub(super) foreign: Option<Foreign>,
+    /// The source's version as a number.
+    pub(super) version: u32,
 }
 
 pub(super) type Step = Result<Option<ReaderEvent>, Error>;
@@ -62,6 +64,8 @@ impl Assembler {
             prepared: Prepared::default(),
             ready: VecDeque::new(),
             skips: GtidSet::default(),
+            foreign: None,
+            version: 0,
         }
     }
 
@@ -216,57 +220,6 @@ impl Assembler {
             Verb::Xa => self.xa_statement(query, end),
             Verb::Other => self.statement(query, seconds, end),
         }
-    }
-
-    /// A statement that is neither the frame of a transaction nor about one.
-    pub(super) fn statement(&mut self, query: &Query<'_>, seconds: u32, end: u64) -> Step {
-        let session = query_session::read(query.status, &query.schema, seconds);
-        let position = self.position(end);
-        let Some(open) = &mut self.open else {
-            return Err(self.broken("a statement outside of a transaction"));
-        };
-        let touch = match self.scope.meaning(query.text, query.status, &session, &open.gtid) {
-            Meaning::Elsewhere if open.is_in_body => return Ok(None),
-            Meaning::Elsewhere => return self.commit(end),
-            Meaning::ElsewhereWithRows => {
-                open.is_in_body = true;
-                return Ok(None);
-            }
-            Meaning::Steps(_, steps) if open.has_changes => {
-                let steps = format!("{} steps of a change of definitions behind rows", steps.len());
-                return Err(self.broken(steps));
-            }
-            Meaning::Steps(kind, steps) => {
-                let ddl = Ddl {
-                    gtid: open.gtid.clone(),
-                    commit_us: open.commit_us,
-                    position,
-                    statement: query.text.to_vec(),
-                    session,
-                    kind,
-                    steps,
-                };
-                self.open = None;
-                return Ok(Some(ReaderEvent::Ddl(Box::new(ddl))));
-            }
-            Meaning::Refused(touch) => touch,
-        };
-        let (what, fix) = match touch {
-            Touch::Rows => (
-                "a change in statement format",
-                "set binlog_format = ROW for all sessions of the source, then copy the tables again",
-            ),
-            Touch::Definition => (
-                "a definition change of a replicated table",
-                "this version cannot replicate it: change the target in the same way and copy the tables again with a new job",
-            ),
-            Touch::Unclear | Touch::No => (
-                "a statement that is not understood",
-                "make sure it does not concern the tables, then copy them again with a new job",
-            ),
-        };
-        let found = format!("{what}, `{}` in schema `{}`", query.excerpt(), query.schema);
-        Err(self.refused(found, "row changes, and definition changes that can be carried out", fix))
     }
 
     fn rotate(&mut self, body: &[u8], is_real: bool) -> Step {

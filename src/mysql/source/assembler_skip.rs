@@ -5,6 +5,7 @@
 
 use mysql_common::binlog::events::Event;
 
+use crate::core::ddl::DdlSession;
 use crate::core::ddl_scope::Touch;
 use crate::mysql::error::Error;
 use crate::mysql::source::assembler::{Assembler, Step};
@@ -59,10 +60,18 @@ impl Assembler {
 
     /// A statement that is a transaction of its own.
     fn pass_over_statement(&mut self, query: &Query<'_>, seconds: u32, end: u64) -> Step {
+        let session = query_session::read(query.status, &query.schema, seconds);
+        if self.is_put_aside(query, &session, seconds, end) {
+            return Ok(None);
+        }
+        self.pass_over_read(query, session, end)
+    }
+
+    /// The same once its characters are known.
+    pub(super) fn pass_over_read(&mut self, query: &Query<'_>, session: DdlSession, end: u64) -> Step {
         let Some(open) = &self.open else {
             return Ok(None);
         };
-        let session = query_session::read(query.status, &query.schema, seconds);
         match self.scope.meaning(query.text, query.status, &session, &open.gtid) {
             Meaning::Refused(Touch::Definition) => Err(Error::NotSkippable {
                 gtid: open.gtid.to_string(),
@@ -70,7 +79,7 @@ impl Assembler {
                 reason: "it gives a replicated table another definition, in a way that is not understood".into(),
             }),
             Meaning::Refused(Touch::Rows | Touch::Unclear | Touch::No) => self.commit(end),
-            Meaning::Elsewhere | Meaning::ElsewhereWithRows | Meaning::Steps(..) => self.statement(query, seconds, end),
+            Meaning::Elsewhere | Meaning::ElsewhereWithRows | Meaning::Steps(..) => self.read_statement(query, session, end),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod assembler;
 mod assembler_skip;
+mod assembler_statement;
 pub mod canonical;
 pub mod chunk_reader;
 mod defaults;
@@ -10,6 +11,7 @@ mod dump_connection;
 mod dump_feed;
 mod event;
 pub mod filter_oracle;
+mod foreign_text;
 #[cfg(fuzzing)]
 pub mod fuzz_door;
 pub mod heartbeat;

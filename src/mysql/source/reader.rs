@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::core::gtid_set::{GtidSet, SourceId};
 use crate::core::ids::{ClusterId, JobId};
 use crate::core::job_spec::DatabaseSpec;
+use crate::core::sql_version;
 use crate::core::stable_hash::{hash64, hex256};
 pub use crate::core::table_wanted::Wanted;
 use crate::mysql::error::Error;
@@ -19,6 +20,7 @@ use crate::mysql::session::Session;
 use crate::mysql::source::assembler::Assembler;
 use crate::mysql::source::dump_connection::DumpConnection;
 use crate::mysql::source::dump_feed::Delivered;
+use crate::mysql::source::foreign_text;
 pub use crate::mysql::source::prepared::PreparedRules;
 pub use crate::mysql::source::reader_event::ReaderEvent;
 pub use crate::mysql::source::scope::Scope;
@@ -50,6 +52,8 @@ pub struct ReaderOptions {
 #[derive(Debug)]
 pub struct Reader {
     connection: DumpConnection,
+    /// Where it is asked what a text means.
+    database: DatabaseSpec,
     address: String,
     server_uuid: String,
     assembler: Assembler,
@@ -66,6 +70,7 @@ impl Reader {
         let mut session = Session::connect(database).await?;
         let folding: Option<u32> = session.first("SELECT @@GLOBAL.lower_case_table_names").await?;
         let scope = scope.folding(folding.unwrap_or(0) != 0);
+        let version: Option<String> = session.first("SELECT VERSION()").await?;
         let (address, server_uuid) = (session.address().to_owned(), session.server_uuid().to_owned());
         session.close().await;
         let opening = async {
@@ -84,9 +89,12 @@ impl Reader {
                 });
             }
         };
+        let mut assembler = Assembler::new(address.clone(), scope);
+        assembler.version = version.as_deref().and_then(sql_version::number).unwrap_or(0);
         Ok(Self {
             connection,
-            assembler: Assembler::new(address.clone(), scope),
+            database: database.clone(),
+            assembler,
             address,
             server_uuid,
             event_limit: options.heartbeat * HEARTBEATS_MISSED_MAX,
@@ -116,11 +124,17 @@ impl Reader {
             if let Some(event) = self.assembler.ready.pop_front() {
                 return Ok(event);
             }
-            let step = match self.receive().await {
-                Ok(Delivered::Event(event)) => self.assembler.take(&event),
-                Ok(Delivered::Inner(event, end)) => self.assembler.take_inner(&event, end),
-                Ok(Delivered::End) => Err(self.lost("the server ended the stream")),
-                Err(error) => Err(error),
+            let step = match &self.assembler.foreign {
+                Some(foreign) => match foreign_text::in_utf8(&self.database, foreign).await {
+                    Ok(text) => self.assembler.resume(text),
+                    Err(error) => Err(error),
+                },
+                None => match self.receive().await {
+                    Ok(Delivered::Event(event)) => self.assembler.take(&event),
+                    Ok(Delivered::Inner(event, end)) => self.assembler.take_inner(&event, end),
+                    Ok(Delivered::End) => Err(self.lost("the server ended the stream")),
+                    Err(error) => Err(error),
+                },
             };
             match step {
                 Ok(Some(event)) => return Ok(event),
