@@ -1,5 +1,6 @@
 //! All cases, one file per topic.
 
+mod ddl;
 mod dml;
 mod foreign_keys;
 mod images;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Case> {
         json::cases(),
         keys::cases(),
         dml::cases(),
+        ddl::cases(),
     ]
     .into_iter()
     .flatten()
