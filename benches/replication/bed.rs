@@ -57,9 +57,11 @@ pub async fn make_tables(server: Server, schema: &str, tables: &[Table]) {
     let mut conn = quiet(server).await;
     run(&mut conn, &format!("DROP DATABASE IF EXISTS {schema}")).await;
     run(&mut conn, &format!("CREATE DATABASE {schema}")).await;
-    // A query that needs a table on disk for its rows in between needs a default schema too.
-    run(&mut conn, &format!("USE {schema}")).await;
-    run(&mut conn, "CREATE TABLE done (id INT NOT NULL PRIMARY KEY)").await;
+    run(
+        &mut conn,
+        &format!("CREATE TABLE {schema}.done (id INT NOT NULL PRIMARY KEY)"),
+    )
+    .await;
     for table in tables {
         let name = format!("{schema}.{}", table.name);
         run(&mut conn, &format!("CREATE TABLE {name} ({})", table.columns)).await;

@@ -10,8 +10,10 @@
 mod support;
 
 mod bed;
+mod chart;
 mod copy;
 mod latency;
+mod link;
 mod measure;
 mod native;
 mod peers;
@@ -30,6 +32,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// Where the figures go as JSON.
     pub json: Option<String>,
+    /// Where the ratios go as a picture.
+    pub svg: Option<String>,
     /// Workers of MySQL's replica, a contestant each.
     pub workers: Vec<u32>,
 }
@@ -41,6 +45,7 @@ impl Options {
             scale: 1.0,
             only: Vec::new(),
             json: None,
+            svg: None,
             workers: vec![4, 8],
         };
         let mut words = std::env::args().skip(1);
@@ -50,6 +55,7 @@ impl Options {
                 "--runs" => options.runs = value("a number").parse().expect("--runs takes a number"),
                 "--scale" => options.scale = value("a number").parse().expect("--scale takes a number"),
                 "--json" => options.json = Some(value("a file")),
+                "--svg" => options.svg = Some(value("a file")),
                 "--workers" => {
                     let list = value("numbers");
                     options.workers = list.split(',').map(|n| n.parse().expect("--workers takes numbers")).collect();
@@ -66,6 +72,15 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|only| only == &name.to_ascii_lowercase())
     }
 
+    /// Writes the files that were asked for, with what is known so far.
+    fn keep(&self, report: &Report) {
+        for (file, text) in [(&self.json, report.json()), (&self.svg, report.svg())] {
+            if let Some(file) = file {
+                std::fs::write(file, text).unwrap_or_else(|error| panic!("{file}: {error}"));
+            }
+        }
+    }
+
     pub fn scaled(&self, count: u64) -> u64 {
         ((count as f64 * self.scale) as u64).max(1)
     }
@@ -74,11 +89,18 @@ impl Options {
 #[tokio::main]
 async fn main() {
     let options = Options::read();
+    if options.wants("link") {
+        link::run(options.scaled(10)).await;
+        if options.only == ["link"] {
+            return;
+        }
+    }
     let mut report = Report::default();
     let mut cluster = peers::cluster();
     for workload in workload::all(&options) {
         if options.wants(workload.name) {
             bed::run_workload(&workload, &options, &mut cluster, &mut report).await;
+            options.keep(&report);
         }
     }
     if options.wants("copy") {
@@ -90,7 +112,5 @@ async fn main() {
         }
     }
     report.print();
-    if let Some(file) = &options.json {
-        std::fs::write(file, report.json()).expect("the JSON file can be written");
-    }
+    options.keep(&report);
 }

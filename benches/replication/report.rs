@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
+use crate::chart::{Bar, svg};
 use crate::latency::Latency;
 use crate::measure::{Run, median};
 use crate::workload::Workload;
@@ -135,6 +136,22 @@ impl Report {
         let mut rates: Vec<u64> = self.latencies.iter().map(|row| row.rate).collect();
         rates.dedup();
         rates.into_iter().for_each(|rate| self.print_latency(rate));
+    }
+
+    /// The ratios of `peer` as a picture.
+    pub fn svg(&self) -> String {
+        let of_peer = self
+            .rows
+            .iter()
+            .filter(|row| row.contestant == "peer" && row.workload != "copy");
+        let bars: Vec<Bar> = of_peer
+            .map(|row| Bar {
+                name: row.workload.clone(),
+                about: row.about.clone(),
+                ratio: self.ratio(row),
+            })
+            .collect();
+        svg(&bars)
     }
 
     pub fn json(&self) -> String {

@@ -54,6 +54,8 @@ pub struct Config {
     pub memory_bytes: u64,
     /// Bytes per second to each other datacenter; 0: no limit.
     pub link_rate_bytes: u64,
+    /// Congestion control keeps `link_rate_bytes` whatever single packets are lost; else Cubic.
+    pub is_link_capped: bool,
 }
 
 /// Reads the file, if any, and puts the overrides on top. `overrides` is flags over environment.
@@ -111,7 +113,7 @@ impl Reader<'_> {
         let peer = root.section("peer", &known, &mut self.faults);
         let listen = root.section("listen", &["peer", "admin", "http"], &mut self.faults);
         let advertise = root.section("advertise", &["peer"], &mut self.faults);
-        let limits = root.section("limits", &["memory", "link_rate"], &mut self.faults);
+        let limits = root.section("limits", &["memory", "link_rate", "congestion"], &mut self.faults);
 
         let cluster_name = self.label(&cluster, "name", None, "default");
         let name = self.label(&peer, "name", overrides.name.as_ref(), host_name);
@@ -132,6 +134,7 @@ impl Reader<'_> {
         let memory_bytes = self.memory(&limits);
         let link_rate = limits.unit("link_rate", parse_rate, RATE_FORM, "20 MB/s", &mut self.faults);
         let link_rate_bytes = link_rate.map_or(0, |found| found.value);
+        let is_link_capped = self.is_link_capped(&limits, link_rate_bytes);
         Some(Config {
             cluster_name: cluster_name?,
             seeds,
@@ -149,7 +152,23 @@ impl Reader<'_> {
             advertise_peer,
             memory_bytes,
             link_rate_bytes,
+            is_link_capped,
         })
+    }
+
+    fn is_link_capped(&mut self, limits: &Section<'_, '_>, rate: u64) -> bool {
+        let found = limits.word("congestion", &["cubic", "capped"], &mut self.faults);
+        let capped = found.filter(|found| found.value == "capped");
+        if let Some(place) = capped.as_ref().filter(|_| rate == 0) {
+            let expected = "`cubic`, or a link_rate: it is the rate that is kept";
+            self.faults.value(
+                place,
+                "`capped` without a link_rate",
+                expected,
+                "write link_rate = \"20 MB/s\", the rate of the line",
+            );
+        }
+        capped.is_some()
     }
 
     /// Takes the override, else the file's text, each with its place for faults.

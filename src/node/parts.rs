@@ -213,6 +213,7 @@ impl Parts {
         let cluster_id = key.cluster_id();
         let endpoint_config = EndpointConfig {
             advertise: config.advertise_peer,
+            capped: config.is_link_capped.then_some(config.link_rate_bytes),
             ..EndpointConfig::new(config.listen_peer, node.clone(), key, config.cluster_name.clone())
         };
         let (endpoint, incoming) = Endpoint::bind(endpoint_config).map_err(|error| refuse(error.fault()))?;

@@ -54,6 +54,8 @@ pub struct EndpointConfig {
     pub cluster_name: String,
     /// The wire version to speak; other than [`message::WIRE_VERSION`] only in tests.
     pub wire_version: u32,
+    /// Rate of the link in bytes per second when it is known and congestion control is to keep it; None: Cubic.
+    pub capped: Option<u64>,
 }
 
 impl EndpointConfig {
@@ -68,6 +70,7 @@ impl EndpointConfig {
             key,
             cluster_name,
             wire_version: message::WIRE_VERSION,
+            capped: None,
         }
     }
 }
@@ -131,7 +134,7 @@ impl Endpoint {
     /// # Errors
     /// The port, the key or the node id cannot be used.
     pub fn bind(config: EndpointConfig) -> Result<(Self, Incoming), TransportError> {
-        let quic::Bound { endpoint, client } = quic::bind(config.listen, &config.key, &config.node_id)?;
+        let quic::Bound { endpoint, client } = quic::bind(config.listen, &config.key, &config.node_id, config.capped)?;
         let bind_error = |error: std::io::Error| TransportError::Bind {
             addr: config.listen,
             reason: error.to_string(),

@@ -7,6 +7,7 @@ pub mod hello;
 pub mod key;
 pub mod links;
 pub mod quic;
+pub mod rate_cap;
 pub mod rate_limit;
 pub mod stream;
 pub mod tls;
