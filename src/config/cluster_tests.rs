@@ -97,6 +97,17 @@ fn flags_win_over_the_file_and_lists_add_up() {
 }
 
 #[test]
+fn a_link_is_capped_at_a_rate_that_is_written() {
+    let of = |limits: &str| load(&format!("[limits]\n{limits}"), &Overrides::default());
+    let config = of("link_rate = \"20 MB/s\"\ncongestion = \"capped\"").unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(config.is_link_capped);
+    let faults = of("congestion = \"capped\"").expect_err("which rate?");
+    assert!(faults.to_string().contains("`capped` without a link_rate"), "{faults}");
+    let faults = of("congestion = \"fast\"").expect_err("no such word");
+    assert!(faults.to_string().contains("fast"), "{faults}");
+}
+
+#[test]
 fn all_faults_of_file_and_flags_come_together() {
     let text = "[cluster]\nname = \"\"\nseed = []\n[peer]\ncapacity = 0\nmeta = { \"a b\" = \"c\", d = 1 }\n[listen]\npeer = \"7420\"\nadmin = \"0.0.0.0:7421\"\n[limits]\nmemory = \"1 MiB\"\nlink_rate = true\n[what]\n";
     let overrides = Overrides {
