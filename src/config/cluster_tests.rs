@@ -48,7 +48,7 @@ fn the_shipped_file_shows_every_option() {
             keys("advertise"),
             keys("limits")
         ),
-        (3, 6, 3, 1, 2)
+        (3, 6, 3, 1, 3)
     );
 }
 
