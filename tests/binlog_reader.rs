@@ -103,7 +103,10 @@ async fn transaction(reader: &mut Reader, seen: &mut GtidSet) -> Result<Transact
             }
             ReaderEvent::Position { .. } => assert!(open.is_none(), "a position inside a transaction"),
             ReaderEvent::Ddl(ddl) => panic!("definitions change: {}", ddl.excerpt()),
-            xa @ (ReaderEvent::Prepared { .. } | ReaderEvent::Resolved { .. }) => panic!("{xa:?}"),
+            xa @ (ReaderEvent::Held { .. }
+            | ReaderEvent::Release { .. }
+            | ReaderEvent::Prepared { .. }
+            | ReaderEvent::Resolved { .. }) => panic!("{xa:?}"),
         }
     }
 }
@@ -533,6 +536,8 @@ async fn gtids_are_complete_and_a_new_reader_goes_on_in_the_middle() {
             ReaderEvent::Begin { gtid, .. } => assert!(seen.add(&gtid), "{gtid} came twice"),
             ReaderEvent::Changes(_)
             | ReaderEvent::Commit { .. }
+            | ReaderEvent::Held { .. }
+            | ReaderEvent::Release { .. }
             | ReaderEvent::Prepared { .. }
             | ReaderEvent::Resolved { .. }
             | ReaderEvent::Position { .. }

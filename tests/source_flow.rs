@@ -19,6 +19,7 @@ use peer::flow::error::FlowError;
 use peer::flow::source_flow::{self, SourceArgs};
 use peer::mysql::session::Session;
 use peer::mysql::source::{heartbeat, inspect};
+use peer::store::spill::SpillFolder;
 use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming};
 use peer::transport::key::ClusterKey;
 use peer::transport::rate_limit::RateLimit;
@@ -114,6 +115,7 @@ async fn subscribe(spec: JobSpec, progress: Progress) -> Subscription {
         stream: accepted.expect("a stream").stream,
         rates: vec![RateLimit::new(0)],
         budget_bytes: 32 << 20,
+        spill: SpillFolder::open(support::guard::folder()).expect("a folder"),
         wall: Arc::new(|| "2026-01-01T00:00:00Z".into()),
         status: watch::Sender::default(),
     };

@@ -432,3 +432,53 @@ async fn write_xa(bed: &JobBed, writer: u32, stop: &AtomicBool) {
         conn.disconnect().await.unwrap();
     }
 }
+
+/// Rows `first` to `last` of 60 KiB, one statement.
+fn large_rows(first: u32, last: u32) -> String {
+    format!(
+        "INSERT INTO {{}}.t WITH RECURSIVE s (n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {last}) \
+         SELECT n, REPEAT(SHA2(n, 256), 960) FROM s"
+    )
+}
+
+/// What a table holds, without its rows.
+fn sum_of(bed: &JobBed, server: &Server) -> String {
+    bed.text(server, "SELECT CONCAT_WS(' ', COUNT(*), SUM(id), SUM(CRC32(v))) FROM {}.t")
+}
+
+#[test]
+fn an_xa_transaction_larger_than_memory_arrives_whole_at_its_end_whatever_dies_in_between() {
+    let _alone = alone();
+    let mut bed = JobBed::streaming("xalarge", &["t"]);
+    let _ends = EndAll(bed.source);
+    // 115 MB of rows.
+    let session = "SET SESSION cte_max_recursion_depth = 100000";
+    prepare(&bed, "'large'", &["USE {}", session, &large_rows(10_001, 11_900)]);
+    pass(&bed, 1);
+    bed.cluster.restart_all();
+    pass(&bed, 2);
+    await_job(&bed, "it is prepared still", |status| status["prepared"]["transactions"] == 1);
+    assert_eq!(bed.target_number("SELECT COUNT(*) FROM {}.t"), 2);
+    commit(&bed, "'large'");
+    let all = |wanted: u64| {
+        until("all rows at once", LIMIT, || {
+            let found = bed.target_number("SELECT COUNT(*) FROM {}.t");
+            assert!(found == wanted || found == wanted - 1_900, "{found} rows are visible");
+            (found == wanted).then_some(())
+        });
+    };
+    all(1_902);
+    bed.on_source(&[
+        "USE {}",
+        session,
+        "XA START 'one'",
+        &large_rows(20_001, 21_900),
+        "XA END 'one'",
+        "XA COMMIT 'one' ONE PHASE",
+    ]);
+    all(3_802);
+    assert_eq!(sum_of(&bed, &bed.source), sum_of(&bed, &servers().target));
+    let peak = bed.cluster.any().peak_mib();
+    println!("at most {peak} MiB in the peer that runs both tasks");
+    assert!(peak < 250, "{peak} MiB");
+}

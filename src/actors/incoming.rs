@@ -142,6 +142,7 @@ async fn subscribe(mut stream: Stream, doors: &Doors) {
         cluster_id: doors.me.cluster_id.clone(),
         stream,
         budget_bytes: usize::try_from(doors.me.window_bytes()).unwrap_or(usize::MAX),
+        spill: doors.me.spill.clone(),
         wall: Arc::new(move || clock.wall_text()),
         status: status_in,
     };

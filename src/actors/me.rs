@@ -13,6 +13,7 @@ use crate::core::ids::{Boot, ClusterId, JobName, NodeId};
 use crate::core::member::Roster;
 use crate::gossip::keys::{Fact, TaskKind};
 use crate::gossip::membership::Membership;
+use crate::store::spill::SpillFolder;
 use crate::transport::endpoint::Endpoint;
 
 /// Share of `limits.memory` that one job's link may hold in flight: the sink's window, and as much again in the source's
@@ -40,6 +41,8 @@ pub struct Me {
     pub endpoint: Endpoint,
     /// Gossip.
     pub membership: Membership,
+    /// For rows that wait longer than memory should.
+    pub spill: SpillFolder,
     /// Time.
     pub clock: Clock,
 }

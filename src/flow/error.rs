@@ -14,6 +14,7 @@ use crate::core::job_state::ErrorReport;
 use crate::core::net_effect::FoldError;
 use crate::flow::byte_channel::Closed;
 use crate::mysql;
+use crate::store::StoreError;
 use crate::transport::error::TransportError;
 use crate::wire::error::WireError;
 
@@ -76,6 +77,17 @@ pub enum FlowError {
         /// The limit.
         bytes_max: usize,
     },
+    /// Prepared XA transactions have more rows than may wait on disk; nothing of them was passed on.
+    #[error("the rows of prepared XA transactions, those of `{gtid}` the last, take more than {bytes_max} bytes on disk")]
+    XaTooLarge {
+        /// Which was being read.
+        gtid: String,
+        /// The limit for all together.
+        bytes_max: u64,
+    },
+    /// A file of this peer failed. What it held is read from the source again.
+    #[error("{}", in_words(&.0.fault().into()))]
+    Store(#[from] StoreError),
     /// The job or its databases do not have the form they must have; every fault that could be seen. Nothing was changed.
     #[error("{}", in_words(.0))]
     Refused(Faults),
@@ -134,6 +146,8 @@ impl FlowError {
             }
             Self::OutOfOrder { .. } | Self::TooLarge { .. } | Self::Refused(_) | Self::Completed => Disposition::Fatal,
             Self::GivesWay { .. } => Disposition::Replace,
+            Self::XaTooLarge { .. } => Disposition::Fatal,
+            Self::Store(error) => error.disposition(),
         }
     }
 
@@ -154,6 +168,8 @@ impl FlowError {
             Self::StopTimedOut { .. } => "PEER1407",
             Self::Died { .. } => "PEER1408",
             Self::GivesWay { .. } => "PEER1409",
+            Self::XaTooLarge { .. } => "PEER1410",
+            Self::Store(error) => return error.fault().code,
         };
         code.to_owned()
     }
@@ -178,6 +194,8 @@ impl FlowError {
             Self::GivesWay { .. } => {
                 "nothing: the sink moves; look at the network between this peer and the source's site".into()
             }
+            Self::XaTooLarge { .. } => "end prepared transactions with XA COMMIT or XA ROLLBACK, then `peer restart`".into(),
+            Self::Store(error) => error.fault().fix,
             Self::TooLarge { .. } => "exclude the table, or keep its rows below the limit".into(),
         }
     }

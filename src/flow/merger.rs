@@ -159,6 +159,9 @@ impl Merger {
                 txn.pending.extend(kept);
                 Ok(())
             }
+            ReaderEvent::Held { .. } | ReaderEvent::Release { .. } => {
+                Err(out_of_order("rows that wait, which `pump` keeps").into())
+            }
             ReaderEvent::Commit { position } => self.commit(position, None, out),
             ReaderEvent::Resolved { position, prepared } => self.commit(position, Some(prepared), out),
             ReaderEvent::Prepared { position, xid } => {

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use crate::core::ids::{ClusterId, JobId};
 use crate::core::job_spec::{DatabaseSpec, JobSpec};
 use crate::core::progress::Progress;
-use crate::core::row_bag::change_bytes;
 use crate::flow::byte_channel::{ByteSender, channel};
 use crate::flow::chunk_tasks::ChunkTasks;
 use crate::flow::error::FlowError;
@@ -26,6 +25,7 @@ use crate::flow::merge_stage::{MergeStage, MergeView};
 use crate::flow::merger::Merger;
 use crate::flow::prerequisites;
 use crate::flow::projector::Projector;
+use crate::flow::pump::{Pump, event_bytes};
 use crate::flow::sender::{self, Outgoing, SenderArgs};
 use crate::flow::source_series::{CopySeries, ReaderSeries};
 use crate::flow::source_start::{self, Start, shape_id};
@@ -35,6 +35,7 @@ use crate::mysql::session::Session;
 use crate::mysql::source::chunk_reader::check_server;
 use crate::mysql::source::heartbeat::{self, Beat};
 use crate::mysql::source::reader::{PreparedRules, Reader, ReaderEvent, ReaderOptions, Scope, Wanted, replica_uuid, server_id};
+use crate::store::spill::SpillFolder;
 use crate::transport::rate_limit::RateLimit;
 use crate::transport::stream::Stream;
 use crate::wire::message::SourceToSink;
@@ -73,6 +74,8 @@ pub struct SourceArgs {
     pub rates: Vec<RateLimit>,
     /// Bytes of rows between reader and link.
     pub budget_bytes: usize,
+    /// For rows that wait longer than memory should.
+    pub spill: SpillFolder,
     /// For error reports.
     pub wall: WallText,
     /// For people.
@@ -117,6 +120,7 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
         spec: args.spec,
         cluster_id: args.cluster_id,
         budget_bytes: args.budget_bytes / 2,
+        spill: args.spill,
         out: out.clone(),
     };
     let feeding = feed.run(args.progress, watches.view.clone());
@@ -195,6 +199,7 @@ struct Feed {
     spec: JobSpec,
     cluster_id: ClusterId,
     budget_bytes: usize,
+    spill: SpillFolder,
     out: ByteSender<Outgoing>,
 }
 
@@ -216,7 +221,8 @@ impl Feed {
         let (events_out, events) = channel(self.budget_bytes, QUEUE_ITEMS);
         let (beats_out, beats) = watch::channel(Beat::default());
         let mut feeders = JoinSet::new();
-        feeders.spawn(pump(reader, ReaderSeries::of(&self.task), events_out));
+        let pump = Pump::new(ReaderSeries::of(&self.task), self.spill.clone(), events_out);
+        feeders.spawn(run_pump(reader, pump));
         feeders.spawn(beat(endpoint.clone(), beats_out));
         let merger = Merger::new(endpoint, &start.shapes, &start.copy, start.passed);
         let tasks = ChunkTasks::new(endpoint.clone(), start.source_uuid.clone(), merger.copy());
@@ -270,7 +276,6 @@ impl Feed {
         check_server(&address, reader.server_uuid(), &start.source_uuid)?;
         Ok(reader.passing_over(start.skips.clone()).preparing(PreparedRules {
             is_seen_up_to: start.copy_from.clone(),
-            ..PreparedRules::default()
         }))
     }
 }
@@ -286,19 +291,17 @@ enum Queue {
     Beats { _out: watch::Sender<Beat> },
 }
 
-async fn pump(mut reader: Reader, series: ReaderSeries, out: ByteSender<Vec<ReaderEvent>>) -> Ended {
+async fn run_pump(mut reader: Reader, mut pump: Pump) -> Ended {
     let error = loop {
         let (events, end) = some_events(&mut reader).await;
-        series.read(&events);
-        let bytes = events.iter().map(event_bytes).sum();
         let is_last = matches!(events.last(), Some(ReaderEvent::Ddl(_)));
-        if let Err(closed) = out.send(events, bytes).await {
-            break closed.into();
+        if let Err(error) = pump.hand_on(events).await {
+            break error;
         }
         if is_last {
             // What follows cannot be read before the target has the new definitions: the next subscription reads it.
             reader.close().await;
-            let _kept = out;
+            let _kept = pump;
             return std::future::pending().await;
         }
         if let Some(error) = end {
@@ -307,7 +310,7 @@ async fn pump(mut reader: Reader, series: ReaderSeries, out: ByteSender<Vec<Read
     };
     Ended {
         error,
-        queue: Queue::Events { _out: out },
+        queue: Queue::Events { _out: pump.into_out() },
     }
 }
 
@@ -332,14 +335,6 @@ async fn some_events(reader: &mut Reader) -> (Vec<ReaderEvent>, Option<mysql::er
             None => return (events, None),
         }
     }
-}
-
-fn event_bytes(event: &ReaderEvent) -> usize {
-    let rows = match event {
-        ReaderEvent::Changes(changes) => changes.iter().map(change_bytes).sum(),
-        _ => 0,
-    };
-    usize::try_from(rows).unwrap_or(usize::MAX).saturating_add(64)
 }
 
 async fn beat(endpoint: DatabaseSpec, out: watch::Sender<Beat>) -> Ended {

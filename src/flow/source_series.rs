@@ -40,7 +40,11 @@ impl ReaderSeries {
                     bytes += changes.iter().map(change_bytes).sum::<u64>();
                 }
                 ReaderEvent::Commit { .. } | ReaderEvent::Resolved { .. } | ReaderEvent::Ddl(_) => transactions += 1,
-                ReaderEvent::Begin { .. } | ReaderEvent::Prepared { .. } | ReaderEvent::Position { .. } => {}
+                ReaderEvent::Begin { .. }
+                | ReaderEvent::Held { .. }
+                | ReaderEvent::Release { .. }
+                | ReaderEvent::Prepared { .. }
+                | ReaderEvent::Position { .. } => {}
             }
         }
         self.transactions.increment(transactions);

@@ -40,6 +40,7 @@ use crate::gossip::table_exchange;
 use crate::node::{Mode, NodeOptions};
 use crate::store::database::Store;
 use crate::store::run_file::RunFile;
+use crate::store::spill::SpillFolder;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::endpoint::{Endpoint, EndpointConfig, Incoming};
 use crate::transport::key::ClusterKey;
@@ -209,6 +210,7 @@ impl Parts {
         let key = read_key(config, mode)?;
         let new_id = NodeId(ports.random_hex(16));
         let store = Store::open(&config.data_dir, || new_id).map_err(|error| refuse(error.fault()))?;
+        let spill = SpillFolder::open(&config.data_dir).map_err(|error| refuse(error.fault()))?;
         let (node, boot) = store.identity();
         let cluster_id = key.cluster_id();
         let endpoint_config = EndpointConfig {
@@ -228,6 +230,7 @@ impl Parts {
             cluster_id,
             link_rates: LinkRates::new(config.link_rate_bytes, config.datacenter.clone()),
             endpoint,
+            spill,
         };
         Self::start_actors(me, ports.clone(), Arc::new(store), incoming).await
     }

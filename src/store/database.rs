@@ -125,7 +125,7 @@ fn write<T>(
     })
 }
 
-fn make_folder(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn make_folder(dir: &Path) -> Result<(), StoreError> {
     // Job records hold passwords, so a new folder is the owner's alone. An existing one keeps its mode.
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|error| failed("make", dir, &error))

@@ -5,6 +5,7 @@
 use crate::core::change::{BinlogPosition, Change};
 use crate::core::ddl::Ddl;
 use crate::core::gtid_set::Gtid;
+use crate::core::shape::ShapeId;
 use crate::mysql::source::xid::Xid;
 
 /// What the source's binlog says, in order.
@@ -24,6 +25,20 @@ pub enum ReaderEvent {
     /// The next changes of the open transaction, in scope, never empty: those of one rows event, 8 KiB unless one row is
     /// larger or the server's `binlog_row_event_max_size` is.
     Changes(Vec<Change>),
+    /// The next changes of the open transaction, an XA transaction: they wait for its end, which `Release` begins.
+    Held {
+        /// The transaction.
+        gtid: Gtid,
+        /// As those of `Changes`.
+        changes: Vec<Change>,
+    },
+    /// All changes that were `Held` for this transaction belong to the open one now, which is it itself (ONE PHASE) or its XA COMMIT.
+    Release {
+        /// The transaction with XA START.
+        gtid: Gtid,
+        /// Tables that were looked up after the open transaction: of these nothing comes.
+        covered: Vec<ShapeId>,
+    },
     /// The open transaction ends. Without `Changes` before, nothing in it concerns the scope.
     Commit {
         /// Its end.
@@ -36,7 +51,7 @@ pub enum ReaderEvent {
         /// Its name.
         xid: Xid,
     },
-    /// As `Commit`, of a transaction that commits what was prepared (then with its changes) or rolls it back.
+    /// As `Commit`, of a transaction that commits what was prepared (then behind its `Release`) or rolls it back.
     Resolved {
         /// Its end.
         position: BinlogPosition,

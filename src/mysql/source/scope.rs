@@ -200,10 +200,10 @@ impl Scope {
         self.schemas.values().flat_map(HashMap::values)
     }
 
-    /// The table was looked up after this transaction, which is of no concern to it.
-    pub(super) fn is_covered(&self, shape: ShapeId, gtid: &Gtid) -> bool {
-        let table = self.tables().find(|table| table.id == shape);
-        table.is_some_and(|table| table.since.contains(gtid))
+    /// The tables that were looked up after this transaction, which is of no concern to them.
+    pub(super) fn covered(&self, gtid: &Gtid) -> Vec<ShapeId> {
+        let tables = self.tables().filter(|table| table.since.contains(gtid));
+        tables.map(|table| table.id).collect()
     }
 
     fn standing(&self, name: &TableName, gtid: &Gtid) -> Standing {

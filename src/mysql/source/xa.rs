@@ -8,7 +8,6 @@ use crate::core::copy_state::is_at_or_after;
 use crate::core::gtid_set::Gtid;
 use crate::mysql::source::assembler::{Assembler, Step};
 use crate::mysql::source::event::Query;
-use crate::mysql::source::prepared::Held;
 use crate::mysql::source::reader_event::ReaderEvent;
 use crate::mysql::source::xid::{self, XaStatement, Xid};
 
@@ -16,7 +15,6 @@ use crate::mysql::source::xid::{self, XaStatement, Xid};
 #[derive(Debug)]
 pub(super) struct OpenXa {
     xid: Xid,
-    held: Held,
 }
 
 impl Assembler {
@@ -28,14 +26,13 @@ impl Assembler {
         match XaStatement::read(query.text) {
             Some(XaStatement::Start(xid)) => {
                 open.is_in_body = true;
-                let held = Held::new(open.gtid.clone());
-                open.xa = Some(OpenXa { xid, held });
+                open.xa = Some(OpenXa { xid });
                 Ok(None)
             }
             Some(XaStatement::End) => Ok(None),
             Some(XaStatement::Commit(xid)) => self.xa_commit(&xid, end),
             Some(XaStatement::Rollback(xid)) => match self.prepared.take(&xid) {
-                Some(held) => self.resolved(held.gtid, end),
+                Some(prepared) => self.resolved(prepared, end),
                 None => self.commit(end),
             },
             None => Err(self.refused(
@@ -46,22 +43,15 @@ impl Assembler {
         }
     }
 
-    /// Changes inside of an XA transaction wait; those of others are given back.
-    pub(super) fn xa_changes(&mut self, changes: Vec<Change>) -> Step {
-        let Some(OpenXa { xid, held }) = self.open.as_mut().and_then(|open| open.xa.as_mut()) else {
-            return Ok(Some(ReaderEvent::Changes(changes)));
-        };
-        held.push(changes);
-        if !self.prepared.is_too_much(held) {
-            return Ok(None);
+    /// Changes inside of an XA transaction wait; those of others do not.
+    pub(super) fn xa_changes(&self, changes: Vec<Change>) -> ReaderEvent {
+        match &self.open {
+            Some(open) if open.xa.is_some() => ReaderEvent::Held {
+                gtid: open.gtid.clone(),
+                changes,
+            },
+            _ => ReaderEvent::Changes(changes),
         }
-        let (xid, bytes_max) = (xid.clone(), self.prepared.rules.bytes_max);
-        Err(self.refused(
-            format!("XA transactions, {xid} the last of them, with more rows than may wait for their XA COMMIT"),
-            format!("at most {bytes_max} bytes of rows in prepared transactions"),
-            "end prepared transactions with XA COMMIT or XA ROLLBACK and restart the job; one that is too large alone must be \
-             split: copy the tables again then",
-        ))
     }
 
     /// An XA_PREPARE event: the transaction waits from now on, or ends when it has ONE PHASE.
@@ -69,19 +59,19 @@ impl Assembler {
         let Some((is_one_phase, xid)) = xid::prepare_event(body) else {
             return Err(self.broken("an XA_PREPARE event that cannot be read"));
         };
-        let Some(xa) = self.open.as_mut().and_then(|open| open.xa.take()) else {
+        let open = self.open.as_mut().map(|open| (open.gtid.clone(), open.xa.take()));
+        let Some((gtid, Some(xa))) = open else {
             return Err(self.broken(format!("the XA PREPARE of {xid} without its XA START")));
         };
         if xa.xid != xid {
             return Err(self.broken(format!("the XA PREPARE of {xid} behind the XA START of {}", xa.xid)));
         }
         if is_one_phase {
-            let gtid = xa.held.gtid.clone();
-            self.queue_changes(xa.held.changes, &gtid);
+            let release = self.release(gtid.clone(), &gtid);
             let end = self.commit(end)?;
-            return Ok(self.queue_behind(end));
+            return Ok(self.queue_behind(release, end));
         }
-        if !self.prepared.put(xid.clone(), xa.held) {
+        if !self.prepared.put(xid.clone(), gtid) {
             return Err(self.broken(format!("the XA PREPARE of {xid}, which is prepared")));
         }
         self.open = None;
@@ -91,14 +81,14 @@ impl Assembler {
 
     fn xa_commit(&mut self, xid: &Xid, end: u64) -> Step {
         let is_passed_over = self.is_passed_over();
-        if let Some(held) = self.prepared.take(xid) {
-            if is_passed_over {
-                return self.resolved(held.gtid, end);
-            }
-            let gtid = self.open.as_ref().map(|open| open.gtid.clone());
-            self.queue_changes(held.changes, gtid.as_ref().unwrap_or(&held.gtid));
-            let end = self.resolved(held.gtid, end)?;
-            return Ok(self.queue_behind(end));
+        if let Some(prepared) = self.prepared.take(xid) {
+            let own = self.open.as_ref().map(|open| open.gtid.clone());
+            let Some(own) = own.filter(|_| !is_passed_over) else {
+                return self.resolved(prepared, end);
+            };
+            let release = self.release(prepared.clone(), &own);
+            let end = self.resolved(prepared, end)?;
+            return Ok(self.queue_behind(release, end));
         }
         let at = self.position(end);
         let is_copied = |up_to| is_at_or_after(up_to, &at);
@@ -119,19 +109,15 @@ impl Assembler {
         Ok(Some(ReaderEvent::Resolved { position, prepared }))
     }
 
-    /// What was held comes as changes of transaction `gtid`: of a table that was looked up after that nothing comes.
-    fn queue_changes(&mut self, changes: Vec<Vec<Change>>, gtid: &Gtid) {
-        for mut changes in changes {
-            changes.retain(|change| !self.scope.is_covered(change.shape(), gtid));
-            if !changes.is_empty() {
-                self.ready.push_back(ReaderEvent::Changes(changes));
-            }
-        }
+    /// What was held of `gtid` comes as changes of transaction `own`.
+    fn release(&self, gtid: Gtid, own: &Gtid) -> ReaderEvent {
+        let covered = self.scope.covered(own);
+        ReaderEvent::Release { gtid, covered }
     }
 
-    /// The first of what is queued, with `last` at the end of it.
-    fn queue_behind(&mut self, last: Option<ReaderEvent>) -> Option<ReaderEvent> {
+    /// The first of two events, the second to come behind it.
+    fn queue_behind(&mut self, first: ReaderEvent, last: Option<ReaderEvent>) -> Option<ReaderEvent> {
         self.ready.extend(last);
-        self.ready.pop_front()
+        Some(first)
     }
 }
