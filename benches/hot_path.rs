@@ -65,6 +65,7 @@ fn shape() -> TableShape {
         has_secondary_unique: false,
         create_sql: String::new(),
         defaults: None,
+        cascades: Vec::new(),
     }
 }
 

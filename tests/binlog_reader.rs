@@ -525,6 +525,7 @@ async fn gtids_are_complete_and_a_new_reader_goes_on_in_the_middle() {
             Change::Update { .. } => 'u',
             Change::Delete { .. } => 'd',
             Change::Partial { .. } => 'p',
+            Change::Cascade(_) => 'c',
         });
         ends.push(found.end.offset);
     }

@@ -28,6 +28,7 @@ const AREAS: &[(&str, &str, &[&str])] = &[
         "Tables, and where a job begins",
         "Told when a job starts, and most of it by `peer check` before. Nothing is on the target yet.",
         &[
+            "mysql/source/cascades.rs",
             "mysql/source/inspect.rs",
             "mysql/source/start_position.rs",
             "mysql/source/chunk_reader.rs",
@@ -227,6 +228,7 @@ fn table() -> TableShape {
         has_secondary_unique: false,
         create_sql: String::new(),
         defaults: None,
+        cascades: Vec::new(),
     }
 }
 

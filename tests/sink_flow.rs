@@ -314,6 +314,7 @@ fn shape(schema: &str) -> TableShape {
             ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci"
             .into(),
         defaults: None,
+        cascades: Vec::new(),
     }
 }
 

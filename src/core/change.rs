@@ -61,6 +61,9 @@ pub enum Change {
         /// What is known of the row as it is: other columns are unchanged. None: it went.
         after: Option<Image>,
     },
+    /// The same, no insert, and what the engine of the source did because of it to rows of other tables: its log does not have that, the
+    /// target's engine does it too.
+    Cascade(Box<Change>),
 }
 
 impl Change {
@@ -72,17 +75,32 @@ impl Change {
             | Self::Update { shape, .. }
             | Self::Delete { shape, .. }
             | Self::Partial { shape, .. } => *shape,
+            Self::Cascade(change) => change.shape(),
         }
     }
 
     /// Its rows, whole or not, the one before first.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        let (first, second) = match self {
+        let (first, second) = self.first_and_second();
+        std::iter::once(first).chain(second)
+    }
+
+    fn first_and_second(&self) -> (&Row, Option<&Row>) {
+        match self {
             Self::Insert { after: row, .. } | Self::Delete { before: row, .. } => (row, None),
             Self::Update { before, after, .. } => (before, Some(after)),
             Self::Partial { before, after, .. } => (&before.row, after.as_ref().map(|after| &after.row)),
-        };
-        std::iter::once(first).chain(second)
+            Self::Cascade(change) => change.first_and_second(),
+        }
+    }
+
+    /// The change of the row alone.
+    #[must_use]
+    pub fn plain(&self) -> &Self {
+        match self {
+            Self::Cascade(change) => change.plain(),
+            plain => plain,
+        }
     }
 
     /// The same change in memory of its own.
@@ -107,6 +125,7 @@ impl Change {
                 before: before.detached(),
                 after: after.as_ref().map(Image::detached),
             },
+            Self::Cascade(change) => Self::Cascade(Box::new(change.detached())),
         }
     }
 }

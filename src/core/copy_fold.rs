@@ -23,6 +23,14 @@ pub enum SiftError {
         /// The table.
         table: TableName,
     },
+    /// The engine of the source changed children of a row whose range is not on the target; children are.
+    #[error(
+        "{table}: a row with children was deleted or renumbered while the table is copied, and what its foreign keys did is not logged"
+    )]
+    Cascade {
+        /// The table.
+        table: TableName,
+    },
 }
 
 /// What became of a key.

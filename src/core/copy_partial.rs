@@ -24,7 +24,7 @@ impl CopyTable {
     /// # Errors
     /// A row does not fit the shape.
     pub fn keys(&self, change: &Change) -> Result<Vec<Key>, RowError> {
-        let (first, second) = match change {
+        let (first, second) = match change.plain() {
             Change::Insert { after: row, .. } | Change::Delete { before: row, .. } => (self.key(row)?, None),
             Change::Update { before, after, .. } => (self.key(before)?, self.key(after)?),
             Change::Partial { before, after, .. } => {
@@ -35,6 +35,7 @@ impl CopyTable {
                 let second = after.map(|row| self.key(&row)).transpose()?.flatten();
                 (self.key(&before.row)?, second)
             }
+            Change::Cascade(change) => return self.keys(change),
         };
         let second = if second == first { None } else { second };
         Ok(first.into_iter().chain(second).collect())

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use crate::core::cascade::Family;
 use crate::core::change::{BinlogPosition, Change, Chunk, CopyRow, Key};
 use crate::core::copy_fold::SiftError;
 use crate::core::copy_table::{Closing, CopyTable, ReadRows};
@@ -34,6 +35,7 @@ pub struct Question {
 #[derive(Debug, Default)]
 pub struct CopyState {
     tables: BTreeMap<ShapeId, CopyTable>,
+    family: Family,
 }
 
 impl CopyState {
@@ -48,7 +50,21 @@ impl CopyState {
             let cursor = if shape.key.is_some() { row.cursor.clone() } else { None };
             tables.insert(number, CopyTable::new(number, shape.clone(), cursor, row.is_done));
         }
-        Self { tables }
+        let family = Family::of(shapes);
+        Self { tables, family }
+    }
+
+    /// The table waits until its parents are copied: a row of it must find on the target the row by which the engine changes it.
+    #[must_use]
+    pub fn is_held(&self, shape: ShapeId) -> bool {
+        let is_open = |parent: ShapeId| self.tables.get(&parent).is_some_and(|table| !table.is_done());
+        self.family.before(shape).any(is_open)
+    }
+
+    /// A table whose open chunk the engine of the source may have changed.
+    #[must_use]
+    pub fn cascaded(&self) -> Option<ShapeId> {
+        self.tables.iter().find(|(_, table)| table.is_cascaded()).map(|(id, _)| *id)
     }
 
     /// The copy of one table; None: it is not copied.
@@ -115,6 +131,10 @@ impl CopyState {
         let all = changes.len();
         let mut kept = Vec::with_capacity(all);
         for change in changes {
+            if let Change::Cascade(change) = change {
+                kept.extend(self.sift_cascade(*change, order)?);
+                continue;
+            }
             match self.tables.get_mut(&change.shape()) {
                 Some(table) => kept.extend(table.sift(change, order)?),
                 None => kept.push(change),
@@ -125,6 +145,32 @@ impl CopyState {
             kept = kept.into_iter().map(Change::detached).collect();
         }
         Ok(kept)
+    }
+
+    /// The engine of the target does the rest when the row is there as it was on the source. What is not, has no children on the target
+    /// as long as none is copied; open chunks of children are read again.
+    fn sift_cascade(&mut self, change: Change, order: &impl BorderOrder) -> Result<Option<Change>, SiftError> {
+        let parent = change.shape();
+        let mut has_children = false;
+        for child in self.family.children(parent) {
+            has_children |= self.tables.get(&child).is_none_or(CopyTable::has_begun);
+        }
+        let sifted = match self.tables.get_mut(&parent) {
+            Some(table) if !table.is_done() => table.sift(change.clone(), order)?,
+            Some(_) | None => Some(change.clone()),
+        };
+        for child in self.family.children(parent) {
+            if let Some(table) = self.tables.get_mut(&child) {
+                table.cascade();
+            }
+        }
+        match sifted {
+            Some(same) if same == change => Ok(Some(Change::Cascade(Box::new(same)))),
+            other if !has_children => Ok(other),
+            _ => Err(SiftError::Cascade {
+                table: self.tables[&parent].shape().name.clone(),
+            }),
+        }
     }
 
     /// A transaction ended here.

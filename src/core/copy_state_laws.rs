@@ -198,7 +198,7 @@ impl Model {
             Change::Insert { after, .. } => (None, Some(after)),
             Change::Delete { before, .. } => (Some(before), None),
             Change::Update { before, after, .. } => (Some(before), Some(after)),
-            Change::Partial { .. } => unreachable!("applied above"),
+            Change::Partial { .. } | Change::Cascade(_) => unreachable!("applied above, or not made here"),
         };
         if let Some((id, v)) = before.map(parts) {
             assert_eq!(self.target.remove(&id), Some(v), "{change:?} found another row");

@@ -43,6 +43,7 @@ pub(super) fn shape(has_key: bool) -> TableShape {
         has_secondary_unique: false,
         create_sql: String::new(),
         defaults: None,
+        cascades: Vec::new(),
     }
 }
 
@@ -306,4 +307,69 @@ fn a_row_and_its_image_are_one_key_a_new_row_beside_it_is_another() {
     assert_eq!(is_single(&state), Some(true), "the image takes the place of the row");
     state.sift(vec![insert(13, 1)], &InRust).expect("rows fit");
     assert_eq!(is_single(&state), Some(false));
+}
+
+/// `t` and its child `c`, whose copies are so far; None: done.
+fn parent_and_child(parent: Option<Option<i32>>, child: Option<Option<i32>>) -> CopyState {
+    let mut shapes = [shape(true), shape(true)];
+    shapes[1].name.table = "c".into();
+    shapes[1].cascades.push(crate::core::cascade::Cascade {
+        constraint: "fk".into(),
+        parent: shapes[0].name.clone(),
+        columns: vec!["id".into()],
+        is_unlogged: true,
+    });
+    let row = |shape: &TableShape, so_far: Option<Option<i32>>| CopyRow {
+        cursor: so_far.flatten().map(key),
+        is_done: so_far.is_none(),
+        ..CopyRow::begun(shape.name.clone(), None)
+    };
+    let rows = [row(&shapes[0], parent), row(&shapes[1], child)];
+    CopyState::new(&shapes, &rows)
+}
+
+fn cascade(change: Change) -> Change {
+    Change::Cascade(Box::new(change))
+}
+
+const CHILD: ShapeId = ShapeId(1);
+
+#[test]
+fn a_child_waits_for_its_parent_and_until_then_nothing_cascades_on_the_target() {
+    let mut copy = parent_and_child(Some(Some(5)), Some(None));
+    assert!(copy.is_held(CHILD) && !copy.is_held(TABLE));
+    let kept = copy
+        .sift(vec![cascade(delete(4, 1)), cascade(delete(6, 1))], &InRust)
+        .unwrap();
+    assert_eq!(kept, [cascade(delete(4, 1))]);
+    assert!(!parent_and_child(None, Some(None)).is_held(CHILD));
+}
+
+#[test]
+fn the_open_chunk_of_a_child_is_read_again_when_the_engine_may_have_changed_it() {
+    let mut copy = parent_and_child(None, Some(Some(5)));
+    copy.open(CHILD, Some(key(9)));
+    copy.put_rows(CHILD, read(vec![row(6, 1)], 1));
+    assert_eq!(copy.cascaded(), None);
+    let kept = copy.sift(vec![cascade(delete(1, 1))], &InRust).unwrap();
+    assert_eq!(
+        kept,
+        [cascade(delete(1, 1))],
+        "the target's engine does the same to rows 1 to 5"
+    );
+    assert_eq!(copy.cascaded(), Some(CHILD));
+    assert_eq!(copy.close(&at(2)).unwrap(), [], "what was read may be gone");
+    copy.void(CHILD);
+    assert_eq!(copy.cascaded(), None);
+}
+
+#[test]
+fn a_parent_that_is_not_on_the_target_while_children_are_ends_the_copy() {
+    let mut copy = parent_and_child(Some(Some(5)), None);
+    let gone = copy.sift(vec![cascade(delete(6, 1))], &InRust);
+    assert!(matches!(gone, Err(SiftError::Cascade { .. })), "{gone:?}");
+    let renumbered = copy.sift(vec![cascade(update((4, 1), (8, 1)))], &InRust);
+    assert!(matches!(renumbered, Err(SiftError::Cascade { .. })), "{renumbered:?}");
+    let kept = copy.sift(vec![cascade(delete(3, 1))], &InRust).unwrap();
+    assert_eq!(kept, [cascade(delete(3, 1))]);
 }

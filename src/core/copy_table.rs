@@ -65,6 +65,8 @@ pub(super) struct OpenChunk {
     pub(super) fold: Fold,
     read: Option<ReadRows>,
     bytes: u64,
+    /// Rows of it were changed in a way that no log tells.
+    is_cascaded: bool,
 }
 
 /// What came of the wish to close a chunk.
@@ -124,6 +126,25 @@ impl CopyTable {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Rows of it are on the target.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.copied != Copied::Nothing
+    }
+
+    /// The engine of the source may have changed any row of the open chunk: it is to be read again.
+    pub fn cascade(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.is_cascaded = true;
+        }
+    }
+
+    /// That happened.
+    #[must_use]
+    pub fn is_cascaded(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.is_cascaded)
     }
 
     /// The last copied key; None: nothing was copied, or everything was.
@@ -192,6 +213,7 @@ impl CopyTable {
             fold,
             read: None,
             bytes: 0,
+            is_cascaded: false,
         });
     }
 
@@ -245,6 +267,7 @@ impl CopyTable {
             }
             Change::Update { shape, before, after } => Ok(self.sift_update(shape, before, after, order)?),
             Change::Partial { shape, before, after } => self.sift_partial(shape, before, after, order),
+            Change::Cascade(change) => self.sift(*change, order),
         }
     }
 
@@ -326,7 +349,7 @@ impl CopyTable {
             .as_ref()
             .and_then(|open| open.read.as_ref())
             .is_some_and(|r| is_at_or_after(at, &r.high_mark));
-        if !is_ready || self.is_spoiled() {
+        if !is_ready || self.is_spoiled() || self.is_cascaded() {
             return Ok(Closing::NotYet);
         }
         let open = self.open.take().expect("ready means open");

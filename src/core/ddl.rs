@@ -137,7 +137,10 @@ pub fn progress_after(mut progress: Progress, ddl: &Ddl, outcome: &DdlOutcome) -
     for step in &ddl.steps {
         match step {
             DdlStep::Execute { .. } | DdlStep::Truncate { .. } => {}
-            DdlStep::Rename { moved, .. } => rename(&mut progress, moved),
+            DdlStep::Rename { pairs, moved } => {
+                rename(&mut progress, moved);
+                rename_parents(&mut progress, pairs);
+            }
             DdlStep::Drop { table } => forget(&mut progress, table),
             DdlStep::Replace { table, by } => {
                 forget(&mut progress, table);
@@ -180,6 +183,18 @@ fn rename(progress: &mut Progress, moved: &[(TableName, Option<TableName>)]) {
     for name in names.chain(progress.copy.iter_mut().map(|row| &mut row.table)) {
         if let Some(Some(to)) = after(name) {
             *name = to;
+        }
+    }
+}
+
+/// Foreign keys follow the table they refer to, also out of the job.
+fn rename_parents(progress: &mut Progress, pairs: &[(TableName, TableName)]) {
+    let cascades = progress.shapes.iter_mut().flat_map(|shape| &mut shape.cascades);
+    for parent in cascades.map(|cascade| &mut cascade.parent) {
+        for (from, to) in pairs {
+            if parent == from {
+                parent.clone_from(to);
+            }
         }
     }
 }
@@ -259,15 +274,28 @@ mod tests {
         let mut before = progress(&["a", "b", "c"]);
         before.copy[0].rows = 5;
         let moved = vec![(name("a"), Some(name("b"))), (name("b"), Some(name("a"))), (name("c"), None)];
-        let pairs = Vec::new();
+        let pairs = vec![
+            (name("a"), name("tmp")),
+            (name("b"), name("a")),
+            (name("tmp"), name("b")),
+            (name("c"), name("x")),
+        ];
+        let refers_to = |parent: &str| crate::core::cascade::Cascade {
+            constraint: "fk".into(),
+            parent: name(parent),
+            columns: vec!["id".into()],
+            is_unlogged: true,
+        };
+        before.shapes[0].cascades = vec![refers_to("a"), refers_to("c")];
         let outcome = DdlOutcome {
-            shapes: vec![table("b", 2), table("a", 3)],
+            shapes: vec![table("a", 3)],
             emptied: Vec::new(),
         };
         let after = progress_after(before, &ddl(vec![DdlStep::Rename { pairs, moved }]), &outcome);
         assert_eq!(names(&after), ["b", "a"]);
         assert_eq!((after.copy[0].table.clone(), after.copy[0].rows), (name("b"), 5));
-        assert_eq!((after.shapes[0].columns.len(), after.shapes[1].columns.len()), (2, 3));
+        assert_eq!((after.shapes[0].columns.len(), after.shapes[1].columns.len()), (1, 3));
+        assert_eq!(after.shapes[0].cascades, [refers_to("b"), refers_to("x")]);
         assert_eq!(after.executed.to_string(), "11111111-1111-1111-1111-111111111111:7");
     }
 

@@ -59,11 +59,14 @@ impl Tables {
 
     /// The change as one of the table that stands for all that are one: what it does to a key is seen beside what they do.
     fn as_one(&self, mut change: Change) -> Change {
-        let (Change::Insert { shape, .. }
-        | Change::Delete { shape, .. }
-        | Change::Update { shape, .. }
-        | Change::Partial { shape, .. }) = &mut change;
-        *shape = self.1.get(shape).copied().unwrap_or(*shape);
+        match &mut change {
+            Change::Insert { shape, .. }
+            | Change::Delete { shape, .. }
+            | Change::Update { shape, .. }
+            | Change::Partial { shape, .. } => *shape = self.1.get(shape).copied().unwrap_or(*shape),
+            // Its table is in the target as it is on the source, and only it.
+            Change::Cascade(_) => {}
+        }
         change
     }
 
@@ -94,7 +97,7 @@ pub struct GroupLimits {
 /// What one target transaction does.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    /// Per table, in the order the tables were first touched.
+    /// Per table, in the order the tables were first touched, and anew behind each change that cascades.
     pub tables: Vec<TableEffect>,
     /// What was pushed, in the order of the source: the transactions one by one, for when the group does not fit. Rows are shared.
     pub parts: Vec<TxnPart>,

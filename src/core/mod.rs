@@ -2,6 +2,7 @@
 
 pub mod announced_restart;
 pub mod attribute_name;
+pub mod cascade;
 pub mod change;
 pub mod check;
 pub mod check_cluster;

@@ -3,7 +3,8 @@
 //! Fed by `core::group`, feeds `mysql::target::statement`. Insert + delete is nothing, delete + insert is an update, an
 //! update that ends where it began is nothing, a changed key is a delete and an insert. Tables without a key keep every
 //! change in source order: their rows cannot be told apart. So do tables of which a row image lacks columns, from that change on.
-//! Deletes are meant to run before inserts.
+//! Deletes are meant to run before inserts. A change that the target's engine cascades from stands between what was before it
+//! and what comes after it, in all tables: the engine must find the children as the source's engine found them.
 
 use std::collections::HashMap;
 
@@ -56,8 +57,8 @@ pub struct TableEffect {
     pub updates: Vec<(Row, Row)>,
     /// Rows that come: their last after-images.
     pub inserts: Vec<Row>,
-    /// Changes to be carried out one by one, in source order, behind the three above: all of a table without a key, and of any
-    /// other those from the first on whose images lack columns.
+    /// Changes to be carried out one by one, in source order, behind the three above: all of a table without a key, of any other
+    /// those from the first on whose images lack columns, and those that cascade.
     pub in_order: Vec<Change>,
 }
 
@@ -101,17 +102,35 @@ struct TableFold {
 pub struct NetEffect {
     tables: Vec<TableFold>,
     fold_of: HashMap<ShapeId, usize>,
+    /// What comes before those.
+    done: Vec<TableEffect>,
 }
 
 impl NetEffect {
     /// Adds the next change.
     pub fn push(&mut self, tables: &Tables, change: Change) -> Result<(), FoldError> {
         let shape = change.shape();
+        if matches!(change, Change::Cascade(_)) {
+            self.cascade(shape, change);
+            return Ok(());
+        }
         let at = match self.fold_of.get(&shape) {
             Some(at) => *at,
             None => self.open(tables, shape)?,
         };
         self.tables[at].push(change)
+    }
+
+    fn cascade(&mut self, shape: ShapeId, change: Change) {
+        self.fold_of.clear();
+        self.done.extend(self.tables.drain(..).map(TableFold::finish));
+        match self.done.last_mut() {
+            Some(last) if last.shape == shape => last.in_order.push(change),
+            _ => self.done.push(TableEffect {
+                in_order: vec![change],
+                ..TableEffect::new(shape)
+            }),
+        }
     }
 
     fn open(&mut self, tables: &Tables, shape: ShapeId) -> Result<usize, FoldError> {
@@ -127,10 +146,12 @@ impl NetEffect {
         Ok(self.tables.len() - 1)
     }
 
-    /// The effect per table, rows in key order where Rust knows it, else in the order of first touch.
+    /// The effect per table, rows in key order where Rust knows it, else in the order of first touch. A table comes again behind each
+    /// change that cascades.
     #[must_use]
-    pub fn finish(self) -> Vec<TableEffect> {
-        self.tables.into_iter().map(TableFold::finish).collect()
+    pub fn finish(mut self) -> Vec<TableEffect> {
+        self.done.extend(self.tables.into_iter().map(TableFold::finish));
+        self.done
     }
 }
 
@@ -141,7 +162,7 @@ impl TableFold {
             return Ok(());
         }
         match change {
-            Change::Partial { .. } => {
+            Change::Partial { .. } | Change::Cascade(_) => {
                 self.in_order.push(change);
                 Ok(())
             }
@@ -264,6 +285,7 @@ pub(crate) mod tests {
             has_secondary_unique: false,
             create_sql: String::new(),
             defaults: None,
+            cascades: Vec::new(),
         }
     }
 
@@ -360,6 +382,44 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_change_that_cascades_stands_between_what_was_before_it_and_what_comes_after() {
+        let mut tables = Tables::default();
+        tables.set(ShapeId(0), shape_with_key());
+        let child = TableName {
+            schema: "s".into(),
+            table: "child".into(),
+        };
+        let of_child = TableShape {
+            name: child,
+            ..shape_with_key()
+        };
+        tables.set(ShapeId(1), of_child);
+        let in_child = |id| Change::Insert {
+            shape: ShapeId(1),
+            after: row(id, 1),
+        };
+        let cascade = |change| Change::Cascade(Box::new(change));
+        let mut effect = NetEffect::default();
+        // The engine deletes the child's row: it comes again, which would be two inserts of one key without the line between.
+        for change in [
+            insert(1, 1),
+            in_child(7),
+            cascade(delete(1, 1)),
+            cascade(delete(2, 2)),
+            in_child(7),
+            insert(1, 1),
+        ] {
+            effect.push(&tables, change).unwrap();
+        }
+        let found: Vec<_> = effect
+            .finish()
+            .iter()
+            .map(|effect| (effect.shape.0, effect.inserts.len(), effect.in_order.len()))
+            .collect();
+        assert_eq!(found, [(0, 1, 0), (1, 1, 0), (0, 0, 2), (1, 1, 0), (0, 1, 0)]);
+    }
+
+    #[test]
     fn from_the_first_image_that_lacks_columns_on_the_order_of_the_source_is_kept() {
         let partial = Change::Partial {
             shape: ShapeId(0),
@@ -393,7 +453,7 @@ pub(crate) mod tests {
                 Change::Insert { .. } => drop(model.insert(id, value)),
                 Change::Delete { .. } => drop(model.remove(&id)),
                 Change::Update { after, .. } if *after == row(id, value) => drop(model.insert(id, value)),
-                Change::Update { .. } | Change::Partial { .. } => drop(model.remove(&id)),
+                Change::Update { .. } | Change::Partial { .. } | Change::Cascade(_) => drop(model.remove(&id)),
             }
         }
         changes

@@ -23,6 +23,11 @@ pub enum ProjectionError {
         /// The column.
         column: String,
     },
+    /// The target would have to do by itself what the engine of the source did, and has another table.
+    #[error(
+        "a change by which foreign keys changed other rows, which the source does not log, of a table that is not carried as it is"
+    )]
+    Cascades,
     /// A row comes under the filter and is not known as a whole.
     #[error("a row that comes under the filter in an image without all columns")]
     Enters,
@@ -124,6 +129,9 @@ impl Projection {
         change: Change,
         passes: impl Fn(&Row) -> Result<bool, RowError>,
     ) -> Result<Option<Change>, ProjectionError> {
+        if matches!(change, Change::Cascade(_)) {
+            return Err(ProjectionError::Cascades);
+        }
         let judged = self.judged(&change)?;
         let passing = judged.iter().map(passes).collect::<Result<Vec<bool>, RowError>>()?;
         let (old, new) = match passing[..] {
@@ -151,6 +159,7 @@ impl Projection {
                 let (before, after) = (self.row(before)?, self.row(after)?);
                 (before != after).then_some(Change::Update { shape, before, after })
             }
+            Change::Cascade(_) => return Err(ProjectionError::Cascades),
             Change::Partial { after: None, .. } if is_skipped(RowKind::Delete) => None,
             Change::Partial { after: Some(_), .. } if is_skipped(RowKind::Update) => None,
             Change::Partial { shape, before, after } => {
@@ -177,6 +186,7 @@ fn filtered(change: Change, old: bool, new: bool) -> Result<Option<Change>, Proj
             after: None,
         }),
         (false, true, Change::Partial { .. }) => return Err(ProjectionError::Enters),
+        (_, _, Change::Cascade(_)) => return Err(ProjectionError::Cascades),
         // One row passes or does not.
         (_, _, Change::Insert { .. } | Change::Delete { .. }) => None,
     })

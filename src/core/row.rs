@@ -278,6 +278,7 @@ pub(crate) mod tests {
             has_secondary_unique: false,
             create_sql: String::new(),
             defaults: None,
+            cascades: Vec::new(),
         }
     }
 

@@ -89,6 +89,7 @@ impl RowBag {
             }
             // Only a change of a JSON document leaves columns out here; what it makes of the document is not known.
             Change::Partial { .. } => false,
+            Change::Cascade(change) => self.apply(*change),
         }
     }
 
@@ -138,6 +139,6 @@ pub fn change_bytes(change: &Change) -> u64 {
     match change {
         Change::Insert { after: row, .. } | Change::Delete { before: row, .. } => row_bytes(row),
         Change::Update { before, after, .. } => row_bytes(before) + row_bytes(after),
-        Change::Partial { .. } => change.rows().map(row_bytes).sum(),
+        Change::Partial { .. } | Change::Cascade(_) => change.rows().map(row_bytes).sum(),
     }
 }

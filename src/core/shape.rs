@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::cascade::Cascade;
 use crate::core::table_map::TableMap;
 
 /// `schema.table`, as the server spells it.
@@ -45,6 +46,9 @@ pub struct TableShape {
     /// NULL or cannot be left out. None: not looked up, by an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<BTreeMap<usize, String>>,
+    /// Foreign keys by which the engine changes rows of this table when its parents change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cascades: Vec<Cascade>,
     /// `SHOW CREATE TABLE` of the source.
     pub create_sql: String,
     /// What becomes of it on its way to the target; None: nothing. Stands in the stored text only when there is one.

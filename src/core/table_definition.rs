@@ -92,6 +92,20 @@ fn is_foreign_key(line: &str) -> bool {
     after_name.unwrap_or(rest).starts_with("FOREIGN KEY")
 }
 
+/// Name and definition of each foreign key with CASCADE or SET NULL.
+#[must_use]
+pub fn cascading_keys(create_sql: &str) -> Vec<(&str, &str)> {
+    let lines = split_definition(create_sql).map(|(lines, _)| lines).unwrap_or_default();
+    fn key(line: &str) -> Option<(&str, &str)> {
+        let (_, rest) = line.split_once("CONSTRAINT ")?;
+        let (name, key) = rest.split_at_checked(identifier_bytes(rest)?)?;
+        let rules = key.rsplit_once(')')?.1;
+        let is_cascading = rules.contains(" CASCADE") || rules.contains(" SET NULL");
+        (is_foreign_key(line) && is_cascading).then(|| (name.trim_matches('`'), key.trim_start()))
+    }
+    lines.into_iter().filter_map(key).collect()
+}
+
 /// The parent is named without a schema.
 fn is_parent_near(line: &str) -> bool {
     let Some((_, parent)) = line.split_once(") REFERENCES ") else {
@@ -218,6 +232,18 @@ mod tests {
             found,
             SQL.replace("  CONSTRAINT `far` FOREIGN KEY (`id`) REFERENCES `x`.`parent` (`id`),\n", "")
         );
+    }
+
+    #[test]
+    fn keys_that_cascade_are_told_by_their_rules() {
+        let sql = "CREATE TABLE `t` (\n  `id` int NOT NULL,\n  CONSTRAINT `a` FOREIGN KEY (`id`) REFERENCES `p` (`id`) ON DELETE CASCADE,\n  \
+                   CONSTRAINT `b` FOREIGN KEY (`id`) REFERENCES `s`.` SET NULL` (`id`) ON DELETE RESTRICT,\n  \
+                   CONSTRAINT `c` FOREIGN KEY (`id`) REFERENCES `q` (`id`) ON UPDATE SET NULL\n) ENGINE=InnoDB";
+        let expected = [
+            ("a", "FOREIGN KEY (`id`) REFERENCES `p` (`id`) ON DELETE CASCADE"),
+            ("c", "FOREIGN KEY (`id`) REFERENCES `q` (`id`) ON UPDATE SET NULL"),
+        ];
+        assert_eq!(cascading_keys(sql), expected);
     }
 
     #[test]

@@ -296,6 +296,7 @@ mod tests {
                          KEY `n` (`note`)\n) ENGINE=InnoDB"
                 .into(),
             defaults: None,
+            cascades: Vec::new(),
             map: None,
         }
     }

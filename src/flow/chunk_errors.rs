@@ -36,6 +36,16 @@ pub(super) fn always_spoiled(shape: &TableShape, tries: u32) -> Error {
     }
 }
 
+/// Each time the engine of the source changed rows of the table for a foreign key, which it does not log.
+pub(super) fn always_cascaded(shape: &TableShape, tries: u32) -> Error {
+    Error::Unsuitable {
+        object: shape.name.to_string(),
+        found: format!("foreign keys that changed rows during each of {tries} reads, which this server does not log"),
+        expected: "a moment in which no row that this table refers to is deleted or renumbered".into(),
+        fix: "stop those writers until the table is copied, or start from a backup by `start` with its GTID set".into(),
+    }
+}
+
 fn add_key(shape: &TableShape) -> String {
     format!(
         "ALTER TABLE {} ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",

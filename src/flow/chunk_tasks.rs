@@ -52,6 +52,16 @@ enum Step {
     Read,
 }
 
+impl Step {
+    /// The chunk is of no use, whether it is read already or not.
+    fn give_up(&mut self) {
+        *self = match self {
+            Self::Reading { .. } => Self::Reading { is_void: true },
+            _ => Self::Waiting,
+        };
+    }
+}
+
 #[derive(Debug)]
 struct Table {
     shape: Arc<TableShape>,
@@ -127,7 +137,7 @@ impl ChunkTasks {
         let ids: Vec<ShapeId> = self.tables.keys().copied().collect();
         for id in ids {
             let Some(table) = self.tables.get_mut(&id) else { continue };
-            if active >= TABLES_MAX || table.step != Step::Waiting {
+            if active >= TABLES_MAX || table.step != Step::Waiting || copy.is_held(id) {
                 continue;
             }
             active += 1;
@@ -251,15 +261,10 @@ impl ChunkTasks {
     /// # Errors
     /// It did so each time, although its writers were locked out for the mark: its rows have two forms (JSON).
     pub fn stale(&mut self, id: ShapeId) -> Result<(), Error> {
-        let Some(table) = self.tables.get_mut(&id) else {
-            return Ok(());
-        };
-        table.stale += 1;
-        table.step = Step::Waiting;
-        if table.stale < STALE_TRIES {
-            return Ok(());
+        if let Some(table) = self.tables.get_mut(&id) {
+            table.step = Step::Waiting;
         }
-        Err(chunk_errors::always_changed(&table.shape, STALE_TRIES))
+        self.again(id, chunk_errors::always_changed)
     }
 
     /// Gives up a chunk that holds too much; the next one is smaller.
@@ -274,28 +279,35 @@ impl ChunkTasks {
             return Err(chunk_errors::too_large(&table.shape, KEYLESS_READ_MAX));
         }
         table.size = table.size.halved();
-        table.step = if matches!(table.step, Step::Reading { .. }) {
-            Step::Reading { is_void: true }
-        } else {
-            Step::Waiting
-        };
+        table.step.give_up();
         Ok(())
     }
 
-    /// Gives up a chunk in which a row changed in a way its images do not tell. The next one is smaller, and shows what came of it.
+    /// Gives up a chunk in which a row changed in a way its images do not tell, or no log (`is_cascaded`: the engine of the source did
+    /// it for a foreign key). The next one is smaller, and shows what came of it.
     ///
     /// # Errors
     /// It was so each time.
-    pub fn spoiled(&mut self, id: ShapeId) -> Result<(), Error> {
-        self.shrink(id)?;
+    pub fn spoiled(&mut self, id: ShapeId, is_cascaded: bool) -> Result<(), Error> {
+        if let Some(table) = self.tables.get_mut(&id) {
+            table.size = table.size.halved();
+            table.step.give_up();
+        }
+        match is_cascaded {
+            true => self.again(id, chunk_errors::always_cascaded),
+            false => self.again(id, chunk_errors::always_spoiled),
+        }
+    }
+
+    fn again(&mut self, id: ShapeId, always: fn(&TableShape, u32) -> Error) -> Result<(), Error> {
         let Some(table) = self.tables.get_mut(&id) else {
             return Ok(());
         };
         table.stale += 1;
-        if table.stale < STALE_TRIES {
-            return Ok(());
+        match table.stale {
+            STALE_TRIES.. => Err(always(&table.shape, STALE_TRIES)),
+            _ => Ok(()),
         }
-        Err(chunk_errors::always_spoiled(&table.shape, STALE_TRIES))
     }
 
     /// The stream has come to `at` without a change of definitions.

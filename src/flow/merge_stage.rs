@@ -128,7 +128,11 @@ impl MergeStage {
             self.merger.void(shape);
         }
         while let Some(shape) = self.merger.spoiled() {
-            self.tasks.spoiled(shape)?;
+            self.tasks.spoiled(shape, false)?;
+            self.merger.void(shape);
+        }
+        while let Some(shape) = self.merger.copy().cascaded() {
+            self.tasks.spoiled(shape, true)?;
             self.merger.void(shape);
         }
         if !self.merger.is_between() {

@@ -222,6 +222,7 @@ impl Merger {
         sifted.map_err(|error| match error {
             SiftError::Row(error) => bad_row(error).into(),
             SiftError::Moved { .. } => FlowError::from(self.not_whole(&error)),
+            SiftError::Cascade { .. } => FlowError::from(self.not_cascaded(&error)),
         })
     }
 
@@ -231,6 +232,16 @@ impl Merger {
             found: error.to_string(),
             expected: "binlog_row_image = FULL while a table is copied in which keys change".into(),
             fix: "set binlog_row_image = FULL on the source for all sessions, then copy the tables again with a new job; it may be set back when they are copied"
+                .into(),
+        }
+    }
+
+    fn not_cascaded(&self, error: &SiftError) -> Error {
+        Error::NotReplicable {
+            gtid: self.txn.as_ref().map_or_else(|| "none".into(), |txn| txn.gtid.to_string()),
+            found: error.to_string(),
+            expected: "such rows stay while a table that refers to itself, or one that came after its children, is copied".into(),
+            fix: "copy the tables again with a new job while such rows stay, or start from a backup by `start` with its GTID set"
                 .into(),
         }
     }

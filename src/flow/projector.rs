@@ -168,6 +168,13 @@ fn not_projected(table: &Mapped, error: ProjectionError, gtid: &Gtid) -> Error {
                   again with a new job; or take `where` out of the job"
                 .into(),
         },
+        error @ ProjectionError::Cascades => Error::NotReplicable {
+            gtid: gtid.to_string(),
+            found: format!("{}: {error}", table.name),
+            expected: "a table that is carried as it is, as all that refer to it".into(),
+            fix: "take `where`, `columns`, `to`, `merge` and `filter.skip` off the tables with this foreign key and copy them with a new job"
+                .into(),
+        },
     }
 }
 

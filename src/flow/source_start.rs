@@ -52,6 +52,7 @@ pub async fn prepare(session: &mut Session, spec: &JobSpec, progress: Progress) 
         return begin(session, spec).await;
     }
     check_history(session, &progress).await?;
+    tables::check_cascades(session, spec, &progress.shapes).await?;
     let mut items = shape_items(&progress.shapes);
     let lost = progress.copy.iter().filter(|row| !row.is_done);
     let resets = lost

@@ -75,6 +75,21 @@ pub(super) enum ChangeHead {
         before: ImageHead,
         after: Option<ImageHead>,
     },
+    /// A change that cascades, each kind by itself: a head inside of a head would let bytes decide how deep.
+    CascadeDelete {
+        shape: u32,
+        before: u32,
+    },
+    CascadeUpdate {
+        shape: u32,
+        before: u32,
+        after: u32,
+    },
+    CascadePartial {
+        shape: u32,
+        before: ImageHead,
+        after: Option<ImageHead>,
+    },
 }
 
 /// An image that lacks columns: the bitmap of those it has, and the length of its row.
@@ -225,6 +240,13 @@ fn change_head_of(change: &Change) -> ChangeHead {
             before: image_head_of(before),
             after: after.as_ref().map(image_head_of),
         },
+        Change::Cascade(change) => match change_head_of(change) {
+            ChangeHead::Delete { shape, before } => ChangeHead::CascadeDelete { shape, before },
+            ChangeHead::Update { shape, before, after } => ChangeHead::CascadeUpdate { shape, before, after },
+            ChangeHead::Partial { shape, before, after } => ChangeHead::CascadePartial { shape, before, after },
+            // An insert cascades nothing.
+            other => other,
+        },
     }
 }
 
@@ -340,7 +362,14 @@ fn change_of(head: ChangeHead, body: &mut Body) -> Result<Change, WireError> {
             before: image_of(before, body)?,
             after: after.map(|after| image_of(after, body)).transpose()?,
         },
+        ChangeHead::CascadeDelete { shape, before } => cascade_of(ChangeHead::Delete { shape, before }, body)?,
+        ChangeHead::CascadeUpdate { shape, before, after } => cascade_of(ChangeHead::Update { shape, before, after }, body)?,
+        ChangeHead::CascadePartial { shape, before, after } => cascade_of(ChangeHead::Partial { shape, before, after }, body)?,
     })
+}
+
+fn cascade_of(head: ChangeHead, body: &mut Body) -> Result<Change, WireError> {
+    Ok(Change::Cascade(Box::new(change_of(head, body)?)))
 }
 
 fn image_of(head: ImageHead, body: &mut Body) -> Result<Image, WireError> {
@@ -382,7 +411,23 @@ mod tests {
     }
 
     fn change() -> impl Strategy<Value = Change> {
+        let cascading = (0..3_u8, shape_id(), row(), row(), image(), proptest::option::of(image()));
         prop_oneof![
+            cascading.prop_map(
+                |(kind, shape, row, other, image, after)| Change::Cascade(Box::new(match kind {
+                    0 => Change::Delete { shape, before: row },
+                    1 => Change::Update {
+                        shape,
+                        before: row,
+                        after: other
+                    },
+                    _ => Change::Partial {
+                        shape,
+                        before: image,
+                        after
+                    },
+                }))
+            ),
             (shape_id(), row()).prop_map(|(shape, after)| Change::Insert { shape, after }),
             (shape_id(), row(), row()).prop_map(|(shape, before, after)| Change::Update { shape, before, after }),
             (shape_id(), row()).prop_map(|(shape, before)| Change::Delete { shape, before }),
@@ -471,6 +516,7 @@ mod tests {
             has_secondary_unique: true,
             create_sql: "CREATE TABLE …".into(),
             defaults: None,
+            cascades: Vec::new(),
         }
     }
 

@@ -51,11 +51,11 @@ pub fn item_bytes(item: &Item) -> usize {
 /// An upper bound of the bytes one change takes in a batch before packing.
 #[must_use]
 pub fn change_bytes(change: &Change) -> usize {
-    let images = match change {
+    let images = match change.plain() {
         Change::Partial { before, after, .. } => {
             before.present.len() + after.as_ref().map_or(0, |after| after.present.len()) + ROW_BYTES
         }
-        Change::Insert { .. } | Change::Update { .. } | Change::Delete { .. } => 0,
+        Change::Insert { .. } | Change::Update { .. } | Change::Delete { .. } | Change::Cascade(_) => 0,
     };
     ROW_BYTES + images + change.rows().map(|row| row.0.len()).sum::<usize>()
 }

@@ -24,6 +24,7 @@ const SESSION: &str =
 
 pub struct Bed {
     cluster: TestCluster,
+    source: Server,
 }
 
 /// The sessions of the cases, open until the last one is written.
@@ -32,6 +33,7 @@ struct Sessions(HashMap<(usize, u8), Conn>);
 
 /// One way's run: its schemas, and what went wrong with the cases' own statements.
 struct Run<'a> {
+    source: Server,
     way: Way,
     cases: &'a [Case],
     schema: TestSchema,
@@ -40,16 +42,18 @@ struct Run<'a> {
 }
 
 impl Bed {
-    pub async fn new() -> Self {
-        servers().source.run(&["SET GLOBAL max_connections = 2000"]).await;
+    /// A bed whose cases are written to this server.
+    pub async fn new(source: Server) -> Self {
+        source.run(&["SET GLOBAL max_connections = 2000"]).await;
         Self {
             cluster: tokio::task::block_in_place(|| TestCluster::two_sites("fidelity")),
+            source,
         }
     }
 
     /// Runs all cases one way.
     pub async fn run(&mut self, way: Way, cases: &[Case]) -> Vec<(&'static str, Verdict)> {
-        let mut run = Run::new(way, cases).await;
+        let mut run = Run::new(self.source, way, cases).await;
         if way == Way::Copy {
             run.write(|_| 0, Vec::len).await;
         }
@@ -82,7 +86,11 @@ impl Bed {
         let mut job = JobFile::new(run.way.word());
         job.extra = format!("[[tables]]\nschema = \"/{}.*/\"\n", run.schema.base);
         let file = guard::folder().join(format!("{}.toml", run.schema.base));
-        std::fs::write(&file, job.text(&run.schema, &[])).unwrap();
+        let port = |server: Server| format!("port = {}", server.port);
+        let text = job
+            .text(&run.schema, &[])
+            .replace(&port(servers().source), &port(self.source));
+        std::fs::write(&file, text).unwrap();
         self.json(&["submit", &file.display().to_string()])
             .unwrap_or_else(|talk| panic!("submit: {talk}"));
     }
@@ -162,13 +170,15 @@ impl Bed {
 
 impl<'a> Run<'a> {
     /// Schemas and tables of all cases, and the table of the last row.
-    async fn new(way: Way, cases: &'a [Case]) -> Self {
+    async fn new(source: Server, way: Way, cases: &'a [Case]) -> Self {
         let schema = TestSchema::new(&format!("f{}", way.word())).await;
-        servers()
-            .source
-            .run(&[&format!("CREATE TABLE {}.mark (id INT PRIMARY KEY)", schema.base)])
-            .await;
+        let mark = [
+            format!("CREATE DATABASE IF NOT EXISTS {}", schema.base),
+            format!("CREATE TABLE {}.mark (id INT PRIMARY KEY)", schema.base),
+        ];
+        source.run(&mark.each_ref().map(String::as_str)).await;
         let mut run = Self {
+            source,
             way,
             cases,
             schema,
@@ -180,7 +190,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             let schema = run.schema_of(case);
-            servers().source.run(&[&format!("CREATE DATABASE {schema}")]).await;
+            source.run(&[&format!("CREATE DATABASE {schema}")]).await;
             let tables = Write {
                 session: 0,
                 statements: case.tables.clone(),
@@ -212,7 +222,7 @@ impl<'a> Run<'a> {
             return;
         }
         let schema = self.schema_of(case);
-        if let Err(talk) = self.sessions.run(at, case, &schema, write).await {
+        if let Err(talk) = self.sessions.run(self.source, at, case, &schema, write).await {
             self.failed.insert(case.name, talk);
         }
     }
@@ -220,7 +230,7 @@ impl<'a> Run<'a> {
     async fn mark(&mut self) {
         self.sessions.close().await;
         let sql = format!("INSERT INTO {}.mark VALUES (1)", self.schema.base);
-        servers().source.run(&[&sql]).await;
+        self.source.run(&[&sql]).await;
     }
 
     /// The verdict of each case; `stopped` tells why the job did not come to the end.
@@ -230,7 +240,7 @@ impl<'a> Run<'a> {
             let verdict = match (case.is_left_out(self.way), self.failed.get(case.name)) {
                 (Some(reason), _) => Verdict::LeftOut(reason),
                 (_, Some(talk)) => Verdict::Wrong(talk.clone()),
-                _ => match compare::schema_difference(&servers().source, &servers().target, &self.schema_of(case)).await {
+                _ => match compare::schema_difference(&self.source, &servers().target, &self.schema_of(case)).await {
                     None => Verdict::Ok,
                     Some(difference) => Verdict::Wrong(difference),
                 },
@@ -261,17 +271,17 @@ impl<'a> Run<'a> {
             let drops: Vec<String> = schemas.iter().map(|schema| format!("DROP DATABASE {schema}")).collect();
             server.run(&drops.iter().map(String::as_str).collect::<Vec<_>>()).await;
         };
-        drop_on(servers().source).await;
+        drop_on(self.source).await;
         drop_on(servers().target).await;
     }
 }
 
 impl Sessions {
-    async fn run(&mut self, at: usize, case: &Case, schema: &str, write: &Write) -> Result<(), String> {
+    async fn run(&mut self, source: Server, at: usize, case: &Case, schema: &str, write: &Write) -> Result<(), String> {
         let conn = match self.0.entry((at, write.session)) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(free) => {
-                let mut conn = servers().source.conn().await;
+                let mut conn = source.conn().await;
                 let first = [SESSION.to_owned(), format!("USE {schema}")];
                 for sql in first.iter().chain(&case.settings) {
                     conn.query_drop(sql).await.map_err(|error| format!("{sql}: {error}"))?;

@@ -82,6 +82,7 @@ impl Sink {
                 self.insert(after);
             }
             Change::Partial { .. } => panic!("the source logs whole rows"),
+            Change::Cascade(_) => panic!("the source logs what it cascades"),
         }
     }
 

@@ -46,7 +46,12 @@ impl JobBed {
 
     /// The same with a source server of its own, for what would disturb other tests.
     pub fn with_own_source(word: &str, tables: &[&'static str]) -> Self {
-        Self::from_source(word, tables, servers::start(word, &[]))
+        Self::with_source_flags(word, tables, &[])
+    }
+
+    /// The same, started with these flags.
+    pub fn with_source_flags(word: &str, tables: &[&'static str], flags: &[&str]) -> Self {
+        Self::from_source(word, tables, servers::start(word, flags))
     }
 
     fn from_source(word: &str, tables: &[&'static str], source: Server) -> Self {
@@ -146,7 +151,8 @@ impl JobBed {
         self.file_of(&self.tables)
     }
 
-    fn file_of(&self, tables: &[&str]) -> String {
+    /// The same with only some of the tables.
+    pub fn file_of(&self, tables: &[&str]) -> String {
         let path = guard::folder().join(format!("{}-{}.toml", self.schema.base, self.job.name));
         let port = |server: &Server| format!("port = {}\n", server.port);
         let text = self.job.text(&self.schema, tables);

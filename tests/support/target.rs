@@ -101,6 +101,7 @@ impl Bed {
             create_sql: "CREATE TABLE `t` (\n  `id` int NOT NULL,\n  `v` int DEFAULT NULL,\n  PRIMARY KEY (`id`)\n) ENGINE=InnoDB AUTO_INCREMENT=7"
                 .into(),
             defaults: None,
+            cascades: Vec::new(),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::mysql::grants::Grants;
 use crate::mysql::preflight::access::{grant, refused};
 use crate::mysql::quote;
 use crate::mysql::session::Session;
-use crate::mysql::source::{inspect, tables};
+use crate::mysql::source::{cascades, inspect, tables};
 
 /// The job's tables as far as they can be read.
 #[derive(Debug, Default)]
@@ -45,6 +45,7 @@ pub(super) async fn check(
         }
     };
     let mut tables = Tables::default();
+    let mut shapes = Vec::new();
     for table in &chosen {
         tables.chosen.push(table.name.clone());
         let Some(mut shape) = check_table(session, &table.name, grants, findings).await? else {
@@ -57,9 +58,14 @@ pub(super) async fn check(
             Ok(map) => {
                 shape.map = map.map(Box::new);
                 tables.usable.push(facts(session, &shape, table).await?);
+                shapes.push(shape);
             }
             Err(faults) => findings.extend(faults.into_iter().map(Finding::of_fault)),
         }
+    }
+    for error in cascades::unfit(session, &shapes, |name| tables.chosen.contains(name)).await? {
+        let object = format!("table {} of the source", error.fault().object);
+        findings.push(refused("PEER1362", &object, &error, &error.fix()));
     }
     Ok(tables)
 }

@@ -48,7 +48,7 @@ async fn check_table(session: &mut Session, spec: &JobSpec, table: &TableFacts, 
     if !exists(session, name).await? {
         return Ok(vec![Finding::ok("PEER1824", object, "not there, it will be made")]);
     }
-    let shapes = match inspect::shapes_as_they_are(session, std::slice::from_ref(name)).await {
+    let shapes = match inspect::shapes(session, std::slice::from_ref(name)).await {
         Ok(shapes) => shapes,
         Err(error) if error.disposition() == Disposition::Fatal => {
             return Ok(vec![refused("PEER1824", &object, &error, &error.fix())]);
@@ -348,6 +348,7 @@ mod tests {
             has_secondary_unique: false,
             create_sql: String::new(),
             defaults: None,
+            cascades: Vec::new(),
             map: None,
         };
         change(&mut found);

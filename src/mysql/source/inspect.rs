@@ -11,7 +11,7 @@ use crate::core::shape::{Column, ColumnKind, RowKey, TableName, TableShape};
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
-use crate::mysql::source::defaults;
+use crate::mysql::source::{cascades, defaults};
 
 /// SHOW CREATE TABLE leaves out engine and character set in some modes of a server, and quotes as it is told.
 /// In UTC: a TIMESTAMP's default is shown in the time zone of the session.
@@ -28,17 +28,6 @@ const UNKNOWN_VARIABLE: u16 = 1193;
 /// # Errors
 /// `Unsuitable` names the first table that is missing, not InnoDB, or has a column of an unknown type.
 pub async fn shapes(session: &mut Session, names: &[TableName]) -> Result<Vec<TableShape>, Error> {
-    for name in names {
-        check_cascades(session, name).await?;
-    }
-    shapes_as_they_are(session, names).await
-}
-
-/// The same on a target: what its engine does to foreign keys is not in question there.
-///
-/// # Errors
-/// As `shapes`.
-pub async fn shapes_as_they_are(session: &mut Session, names: &[TableName]) -> Result<Vec<TableShape>, Error> {
     session.execute(PLAIN_DEFINITIONS).await?;
     set_if_known(session, SHOW_HIDDEN_KEYS).await?;
     let mut shapes = Vec::with_capacity(names.len());
@@ -88,6 +77,7 @@ async fn shape(session: &mut Session, name: &TableName) -> Result<TableShape, Er
         key,
         create_sql,
         defaults: Some(defaults),
+        cascades: cascades::read(session, name).await?,
     })
 }
 
@@ -128,35 +118,6 @@ fn check_spelling(name: &TableName, found: &TableName) -> Result<(), Error> {
         found: format!("the server spells it {found}"),
         expected: "the server's own spelling".into(),
         fix: format!("write {found} in the job"),
-    })
-}
-
-/// Rows that InnoDB itself deletes or changes for a foreign key are in no binlog (servers before 9.6, and later ones with
-/// native foreign keys): the target would keep them as they were.
-async fn check_cascades(session: &mut Session, name: &TableName) -> Result<(), Error> {
-    let sql = format!(
-        "SELECT CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS \
-         WHERE CONSTRAINT_SCHEMA = {} AND TABLE_NAME = {} AND (DELETE_RULE IN ({RULES}) OR UPDATE_RULE IN ({RULES}))",
-        quote::text(&name.schema),
-        quote::text(&name.table),
-        RULES = "'CASCADE', 'SET NULL', 'SET DEFAULT'"
-    );
-    let Some((constraint, on_delete, on_update)) = session.first::<(String, String, String)>(sql).await? else {
-        return Ok(());
-    };
-    let native = session
-        .first::<(String, String)>("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'")
-        .await?;
-    if native.is_some_and(|(_, value)| value == "OFF") {
-        return Ok(());
-    }
-    Err(Error::Unsuitable {
-        object: name.to_string(),
-        found: format!("foreign key `{constraint}` ON DELETE {on_delete} ON UPDATE {on_update}, which this server does not log"),
-        expected: "foreign keys whose changes are in the binlog: RESTRICT, NO ACTION, or a server from 9.6 on".into(),
-        fix: "make the foreign key RESTRICT, leave the table out of the job, or start a server from 9.6 on without \
-              innodb_native_foreign_keys"
-            .into(),
     })
 }
 

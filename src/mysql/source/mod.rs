@@ -4,6 +4,7 @@ mod assembler;
 mod assembler_skip;
 mod assembler_statement;
 pub mod canonical;
+pub mod cascades;
 pub mod chunk_reader;
 mod defaults;
 pub mod definition_hold;

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::core::cascade::is_cascading;
 use crate::core::change::{Change, Row};
 use crate::core::image::is_set;
 use crate::core::row::RowError;
@@ -29,13 +30,33 @@ pub(super) enum RowsError {
 /// Table id of the event that only ends a statement.
 pub(super) const TABLE_ID_NONE: u64 = 0x00ff_ffff;
 
+/// The session had foreign keys off: its engine did nothing for them.
+const NO_FOREIGN_KEY_CHECKS: u16 = 0x02;
+/// The server looks after foreign keys above the engine, and logs what it does for them (9.6).
+const SQL_FOREIGN_KEYS: u16 = 0x10;
+
 /// Reads all rows of an event.
 pub(super) fn changes(event_kind: u8, body: &[u8], table: &ScopeTable) -> Result<Vec<Change>, RowsError> {
     let head = Head::read(event_kind, body, table)?;
-    if head.is_whole(table) {
-        return whole(event_kind, Bytes::copy_from_slice(head.rows), table);
+    let changes = if head.is_whole(table) {
+        whole(event_kind, Bytes::copy_from_slice(head.rows), table)?
+    } else {
+        partial_image::changes(event_kind, &head, table)?
+    };
+    match &table.referenced {
+        Some(columns) if head.flags & (NO_FOREIGN_KEY_CHECKS | SQL_FOREIGN_KEYS) == 0 => {
+            let marked = |change: Change| {
+                let is_cascading = is_cascading(&change, columns, &table.layout)?;
+                Ok(if is_cascading {
+                    Change::Cascade(Box::new(change))
+                } else {
+                    change
+                })
+            };
+            changes.into_iter().map(marked).collect()
+        }
+        Some(_) | None => Ok(changes),
     }
-    partial_image::changes(event_kind, &head, table)
 }
 
 /// Rows with all their columns.
@@ -60,6 +81,8 @@ fn whole(event_kind: u8, bytes: Bytes, table: &ScopeTable) -> Result<Vec<Change>
 
 /// What stands before the rows.
 pub(super) struct Head<'a> {
+    /// Of the event.
+    flags: u16,
     /// Columns of the first image of each change.
     pub present: &'a [u8],
     /// Columns of the second; as the first where there is one only.
@@ -75,7 +98,9 @@ impl<'a> Head<'a> {
         const WRONG: Damaged = Damaged("rows event");
         let is_partial_json = event_kind == kind::PARTIAL_UPDATE_ROWS;
         let mut cursor = Cursor::new(body);
-        cursor.skip(8).ok_or(WRONG)?;
+        // The table's number.
+        cursor.skip(6).ok_or(WRONG)?;
+        let flags = cursor.uint(2).and_then(|flags| u16::try_from(flags).ok()).ok_or(WRONG)?;
         if is_partial_json || matches!(event_kind, kind::WRITE_ROWS | kind::UPDATE_ROWS | kind::DELETE_ROWS) {
             // Extra row information; the length counts itself.
             let extra = cursor.uint(2).ok_or(WRONG)?;
@@ -94,6 +119,7 @@ impl<'a> Head<'a> {
             present
         };
         Ok(Self {
+            flags,
             present,
             present_after,
             is_partial_json,
@@ -149,6 +175,37 @@ mod tests {
     }
 
     const HEAD: [u8; 11] = [7, 0, 0, 0, 0, 0, 1, 0, 2, 0, 2];
+
+    #[test]
+    fn what_the_engine_cascades_from_is_marked_by_the_flags_of_the_event() {
+        let mut parent = table();
+        parent.referenced = Some([0].into());
+        let cascades = |flags: u8, event_kind: u8, rows: &[u8]| {
+            let update = [3].repeat(usize::from(event_kind == kind::UPDATE_ROWS) + 1);
+            let body = [&[7, 0, 0, 0, 0, 0, flags, 0, 2, 0, 2], &update[..], rows].concat();
+            let found = changes(event_kind, &body, &parent).unwrap();
+            found
+                .iter()
+                .map(|change| matches!(change, Change::Cascade(_)))
+                .collect::<Vec<_>>()
+        };
+        let renumbered = [0, 1, 1, b'a', 0, 2, 1, b'a'];
+        let renamed = [0, 1, 1, b'a', 0, 1, 1, b'b'];
+        let both = [renumbered, renamed].concat();
+        assert_eq!(cascades(1, kind::UPDATE_ROWS, &both), [true, false]);
+        assert_eq!(cascades(1, kind::DELETE_ROWS, &renumbered), [true, true]);
+        assert_eq!(cascades(1, kind::WRITE_ROWS, &renumbered), [false, false]);
+        assert_eq!(
+            cascades(3, kind::DELETE_ROWS, &renumbered),
+            [false, false],
+            "foreign_key_checks = 0"
+        );
+        assert_eq!(
+            cascades(0x11, kind::DELETE_ROWS, &renumbered),
+            [false, false],
+            "the server logs it"
+        );
+    }
 
     #[test]
     fn each_row_is_a_slice_of_the_event() {

@@ -3,9 +3,10 @@
 //! Made by `flow::source_flow` from the target's progress; asked by `table_map` for each map and by `assembler` for each statement.
 //! Names are the server's own spelling; a server that folds names to lower case (`lower_case_table_names`) is told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::core::cascade::referenced;
 use crate::core::change::CopyRow;
 use crate::core::ddl::{DdlSession, DdlStep};
 use crate::core::ddl_plan::{self, Standing};
@@ -41,6 +42,8 @@ pub(super) struct ScopeTable {
     pub left_out: Vec<LeftOut>,
     /// Of these transactions nothing that concerns the table is looked at.
     pub since: GtidSet,
+    /// Columns by which the engine cascades from it; None: it does not.
+    pub referenced: Option<BTreeSet<usize>>,
 }
 
 /// What a column becomes that an INSERT leaves out, when the image leaves it out too.
@@ -66,6 +69,7 @@ impl ScopeTable {
             left_out: shape.columns.iter().enumerate().map(left_out).collect(),
             shape,
             since,
+            referenced: None,
         }
     }
 }
@@ -102,14 +106,19 @@ impl Scope {
     pub fn of(tables: Vec<(ShapeId, TableShape)>, copy: &[CopyRow], wanted: Option<Wanted>) -> Self {
         let mut names_known = wanted.as_ref().map(|wanted| wanted.exact.clone()).unwrap_or_default();
         let mut schemas: HashMap<String, HashMap<String, Arc<ScopeTable>>> = HashMap::new();
-        for (id, shape) in tables {
+        let of = |(_, shape): &(ShapeId, TableShape)| referenced(shape, tables.iter().map(|(_, shape)| shape));
+        let referenced: Vec<_> = tables.iter().map(of).collect();
+        for ((id, shape), referenced) in tables.into_iter().zip(referenced) {
             let name = shape.name.clone();
             if !names_known.contains(&name) {
                 names_known.push(name.clone());
             }
             let row = copy.iter().find(|row| row.table == name);
             let since = row.map(|row| row.since.clone()).unwrap_or_default();
-            let table = Arc::new(ScopeTable::new(id, shape, since));
+            let table = Arc::new(ScopeTable {
+                referenced,
+                ..ScopeTable::new(id, shape, since)
+            });
             schemas.entry(name.schema).or_default().insert(name.table, table);
         }
         Self {

@@ -11,7 +11,7 @@ use crate::core::table_map::TableMap;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
-use crate::mysql::source::inspect;
+use crate::mysql::source::{cascades, inspect};
 use crate::mysql::target::meta::MARKS;
 
 /// The tables a job chooses, by name. Asks the server only for jobs that do not name them all.
@@ -69,7 +69,19 @@ pub async fn mapped(session: &mut Session, spec: &JobSpec) -> Result<Result<Vec<
             Err(faults) => all.0.extend(faults),
         }
     }
+    if all.0.is_empty() {
+        cascades::check(session, &shapes, |name| names.contains(name)).await?;
+    }
     Ok(all.or(shapes))
+}
+
+/// The tables of a job that goes on are still such that the target can do what the source's engine does and does not log.
+///
+/// # Errors
+/// `Unsuitable` names the first foreign key of which that is not so.
+pub async fn check_cascades(session: &mut Session, spec: &JobSpec, shapes: &[TableShape]) -> Result<(), Error> {
+    let is_chosen = |name: &TableName| choose_one(&spec.tables, &spec.selection, name).is_some();
+    cascades::check(session, shapes, is_chosen).await
 }
 
 /// The same for a job that starts.

@@ -5,6 +5,7 @@
 
 use crate::core::finding::Severity;
 use crate::core::shape::{TableName, TableShape};
+use crate::core::table_definition;
 use crate::mysql::error::Error;
 use crate::mysql::preflight;
 use crate::mysql::quote;
@@ -30,11 +31,41 @@ pub async fn ensure(session: &mut Session, meta: &Meta, shape: &TableShape, cont
         return Ok(());
     }
     compare(session, meta, shape).await?;
+    require_foreign_keys(session, shape).await?;
     refuse_triggers(session, name).await?;
     if content == Content::Empty {
         refuse_rows(session, name).await?;
     }
     Ok(())
+}
+
+/// What the source's engine does for a foreign key and does not log, the target's does for the same one.
+async fn require_foreign_keys(session: &mut Session, shape: &TableShape) -> Result<(), Error> {
+    if shape.cascades.iter().all(|cascade| !cascade.is_unlogged) {
+        return Ok(());
+    }
+    let name = &shape.name;
+    let found = session
+        .first::<(String, String)>(format!("SHOW CREATE TABLE {}", quote::table(name)))
+        .await?;
+    let (_, found) = found.unwrap_or_default();
+    let found = table_definition::cascading_keys(&found);
+    let Some((constraint, key)) = table_definition::cascading_keys(&shape.create_sql)
+        .into_iter()
+        .find(|(_, key)| !found.iter().any(|(_, other)| other == key))
+    else {
+        return Ok(());
+    };
+    Err(Error::Unsuitable {
+        object: format!("table {name} of the target"),
+        found: format!("no foreign key as `{constraint}` of the source, whose cascades the source does not log"),
+        expected: format!("the same: {key}"),
+        fix: format!(
+            "ALTER TABLE {} ADD CONSTRAINT {} {key} on the target, then `peer restart`",
+            quote::table(name),
+            quote::identifier(constraint)
+        ),
+    })
 }
 
 /// What a trigger of the source wrote arrives as rows; a trigger of the target would write it once more.

@@ -146,7 +146,7 @@ impl DdlRun {
 
     /// A table that is on the target as it is on the source.
     async fn inspected(&mut self, table: &TableName) -> Result<TableShape, Error> {
-        let mut shapes = inspect::shapes_as_they_are(&mut self.session, std::slice::from_ref(table)).await?;
+        let mut shapes = inspect::shapes(&mut self.session, std::slice::from_ref(table)).await?;
         ddl_session::prepare(&mut self.session).await?;
         Ok(shapes.pop().expect("one name, one shape"))
     }

@@ -1,4 +1,5 @@
-//! Changes that run one by one, in source order: those of tables without a key, and those whose images lack columns.
+//! Changes that run one by one, in source order: those of tables without a key, those whose images lack columns, and those from
+//! which the engine cascades.
 //!
 //! Part of `statement`. A row is found by its key, or by everything that is known of it. Changes of a JSON document become calls of
 //! the functions that made them on the source: JSON_REPLACE, JSON_INSERT or JSON_ARRAY_INSERT, JSON_REMOVE.
@@ -18,6 +19,9 @@ use crate::mysql::target::form::ignoring;
 use crate::mysql::target::literal;
 use crate::mysql::target::statement::{ANY_COUNT, Statement, TableSql};
 
+/// For this statement foreign keys are in force; the session has them off (`apply`).
+const WITH_FOREIGN_KEYS: &str = " /*+ SET_VAR(foreign_key_checks=1) */";
+
 impl TableSql {
     /// Appends what one change takes.
     pub(super) fn in_order(&self, change: &Change, check: Check, statements: &mut Vec<Statement>) -> Result<(), Error> {
@@ -34,6 +38,7 @@ impl TableSql {
                     statements.push(self.update_one(before, &row, &set, self.has_empty_enum(after)?)?);
                 }
             }
+            Change::Cascade(change) => self.cascading(change, check, statements)?,
             Change::Partial { before, after: None, .. } => {
                 statements.push(self.delete_one(&before.row, &self.this_image(before, check)?)?);
             }
@@ -53,6 +58,24 @@ impl TableSql {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// A change from which the engine cascades here as it did on the source: always one statement, for an insert behind a delete would
+    /// not bring the children back.
+    fn cascading(&self, change: &Change, check: Check, statements: &mut Vec<Statement>) -> Result<(), Error> {
+        let from = statements.len();
+        match change {
+            Change::Update { before, after, .. } => {
+                let (set, row) = (self.assignments(after)?, self.this_row(before, check)?);
+                statements.push(self.update_one(before, &row, &set, self.has_empty_enum(after)?)?);
+            }
+            other => self.in_order(other, check, statements)?,
+        }
+        // Behind the first word, DELETE or UPDATE.
+        statements[from..]
+            .iter_mut()
+            .for_each(|statement| statement.sql.insert_str(6, WITH_FOREIGN_KEYS));
         Ok(())
     }
 
@@ -227,5 +250,31 @@ mod tests {
         let expected = "UPDATE `s`.`t` SET `c1` = JSON_REPLACE(JSON_ARRAY_INSERT(JSON_REMOVE(`c1`, '$.a'), '$[0]', \
                         CAST('true' AS JSON)), '$.b', CAST('false' AS JSON)), `c2` = `c2` WHERE (`c0` = 9) LIMIT 1";
         assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn the_engine_cascades_from_one_statement_with_foreign_keys_in_force() {
+        let layout = RowLayout::new(&table());
+        let row = |key: u8| layout.build(&[Some(&[key]), Some(&[4, 0]), None]).unwrap();
+        let moved = Change::Cascade(Box::new(Change::Update {
+            shape: ShapeId(0),
+            before: row(9),
+            after: row(8),
+        }));
+        let gone = Change::Cascade(Box::new(Change::Delete {
+            shape: ShapeId(0),
+            before: row(8),
+        }));
+        let sql = TableSql::new(Arc::new(Table::new(table())));
+        let mut statements = Vec::new();
+        for change in [moved, gone] {
+            sql.in_order(&change, Check::Key, &mut statements).unwrap();
+        }
+        let found: Vec<&str> = statements.iter().map(|statement| statement.sql.as_str()).collect();
+        let expected = [
+            "UPDATE /*+ SET_VAR(foreign_key_checks=1) */ `s`.`t` SET `c0` = 8, `c1` = CAST('null' AS JSON), `c2` = NULL WHERE (`c0` = 9) LIMIT 1",
+            "DELETE /*+ SET_VAR(foreign_key_checks=1) */ FROM `s`.`t` WHERE (`c0` = 8) LIMIT 1",
+        ];
+        assert_eq!(found, expected);
     }
 }

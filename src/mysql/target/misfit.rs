@@ -119,6 +119,7 @@ impl Place<'_> {
             Change::Insert { .. } => Ok("TRUE".into()),
             Change::Update { before, .. } | Change::Delete { before, .. } => self.sql.exactly(before),
             Change::Partial { before, .. } => self.sql.this_image(before, Check::Image),
+            Change::Cascade(change) => self.exactly(change),
         }
     }
 
@@ -200,14 +201,17 @@ impl Place<'_> {
             found: own.chain(&look.clashes).cloned().collect(),
             is_stuck: self.policy.on_conflict == OnConflict::SourceWins
                 && look.own.is_none()
-                && matches!(change, Change::Partial { after: Some(_), .. }),
+                && matches!(change.plain(), Change::Partial { after: Some(_), .. }),
         })
     }
 
     /// Puts the source's row in the place of whatever is in its way.
     async fn put_change(&mut self, change: &Change, look: &Look) -> Result<(), Error> {
         let (before, after) = images(change);
-        if !matches!(change, Change::Partial { after: Some(_), .. }) {
+        let is_whole = !matches!(change.plain(), Change::Partial { after: Some(_), .. });
+        // From a row that is there the engine cascades, which a delete and an insert would do otherwise.
+        let is_cascading = matches!(change, Change::Cascade(_)) && look.own.is_some();
+        if is_whole && !is_cascading {
             return self.put(before, after, look).await;
         }
         if look.own.is_none() {
@@ -342,5 +346,6 @@ fn images(change: &Change) -> (Option<&Row>, Option<&Row>) {
         Change::Update { before, after, .. } => (Some(before), Some(after)),
         Change::Delete { before, .. } => (Some(before), None),
         Change::Partial { before, after, .. } => (Some(&before.row), after.as_ref().map(|after| &after.row)),
+        Change::Cascade(change) => images(change),
     }
 }

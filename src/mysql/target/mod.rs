@@ -1,6 +1,7 @@
 //! Writing a target: fence, apply, progress.
 
 pub mod apply;
+mod chains;
 pub mod conflict_store;
 mod copied;
 pub mod create;

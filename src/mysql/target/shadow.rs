@@ -153,7 +153,7 @@ impl<'a> Shadows<'a> {
 
     /// Reads it as a table of this name and takes it away.
     async fn read(&mut self, shadow: &TableName, name: &TableName) -> Result<TableShape, Error> {
-        let found = inspect::shapes_as_they_are(self.session, std::slice::from_ref(shadow)).await;
+        let found = inspect::shapes(self.session, std::slice::from_ref(shadow)).await;
         ddl_session::prepare(self.session).await?;
         self.take_away(shadow).await?;
         let mut shape = found?.pop().expect("one name, one shape");

@@ -19,6 +19,7 @@ use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::target::apply::{ApplySession, Failure};
+use crate::mysql::target::chains;
 use crate::mysql::target::conflict_store::{self, Standing};
 use crate::mysql::target::create::{self, Content};
 use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
@@ -91,6 +92,7 @@ impl Target {
     /// Names the tables of progress anew.
     pub(super) async fn name_tables(&mut self) -> Result<(), Error> {
         self.tables.clear();
+        chains::check(&mut self.control, &self.progress.shapes).await?;
         for (at, shape) in self.progress.shapes.clone().into_iter().enumerate() {
             self.set_shape(shape_id(at), shape).await?;
         }
@@ -160,6 +162,7 @@ impl Target {
         copy: &[CopyPlan],
     ) -> Result<Seq, Error> {
         create::check_pair(source_uuid, self.server_uuid())?;
+        chains::check(&mut self.control, &shapes).await?;
         for (at, shape) in shapes.iter().enumerate() {
             let others = shared::others(&mut self.control, &self.meta, &self.job, &shapes, shape).await?;
             shared::check(shape, &others)?;

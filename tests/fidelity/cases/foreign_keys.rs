@@ -1,4 +1,5 @@
-//! Foreign keys whose effects the source logs (from 9.6 on): each row event is applied as it is, nothing happens twice.
+//! Foreign keys. Where the source logs their effects (from 9.6 on) each row event is applied as it is, and nothing happens twice; where
+//! it does not (`innodb_native_foreign_keys`, as every server before 9.6) the engine of the target does the same.
 
 use crate::case::Case;
 
