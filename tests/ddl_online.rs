@@ -270,3 +270,25 @@ fn p1_the_online_tools_change_a_table_that_is_being_copied() {
     bed.await_status("rows are copied", |status| status["state"] == "copying");
     both_tools(&bed);
 }
+
+/// A streaming job that takes every table of the schema, with this below its rules.
+fn by_pattern(word: &str, more: &str) -> JobBed {
+    let mut bed = JobBed::new(word, &["t"]);
+    bed.cluster.add("one", "dc1", &[]);
+    fill(&bed);
+    bed.job.extra = bed.filled(&format!("[[tables]]\nschema = \"{{}}\"\ntable = \"/.*/\"\n{more}"));
+    bed.submit_tables(&[]);
+    bed.await_state("streaming");
+    bed
+}
+
+#[test]
+fn p1_the_online_tools_change_a_table_of_a_pattern_that_takes_theirs_too() {
+    both_tools(&by_pattern("onlineall", ""));
+}
+
+#[test]
+fn p1_the_online_tools_change_a_table_of_a_pattern_that_leaves_theirs_out() {
+    let excluded = "[[exclude]]\nschema = \"/.*/\"\ntable = \"/_+.*_(gho|ghc|del|new|old)/\"\n";
+    both_tools(&by_pattern("onlinebut", excluded));
+}
