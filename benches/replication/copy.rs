@@ -1,4 +1,4 @@
-//! The first copy of four tables, against `mysqldump | mysql`, one after the other and a table each at the same time.
+//! The first copy of four tables, with LOAD DATA and without, against `mysqldump | mysql`, one after the other and a table each at the same time.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -40,18 +40,21 @@ pub async fn run(options: &Options, cluster: &mut TestCluster, report: &mut Repo
             report.add(&workload, name, meter.end());
             compare(&workload.schemas, &workload.tables).await;
         }
-        empty().await;
-        let job = format!("copy-{at}");
-        let file = write_job(&job, &text(&job, "bench", "snapshot"));
-        let meter = Meter::start(source_pid, target_pid, cluster.peers.iter().map(|peer| peer.pid()).collect());
-        cluster
-            .any()
-            .json(&["submit", &file])
-            .unwrap_or_else(|e| panic!("submit {job}: {e}"));
-        copied(&job, workload.tables.len() + 1).await;
-        report.add(&workload, "peer", meter.end());
-        compare(&workload.schemas, &workload.tables).await;
-        cluster.any().json(&["purge", &job, "--yes", "--target"]).unwrap();
+        for (name, word, is_loaded) in [("peer, INSERT", "insert", "OFF"), ("peer, LOAD DATA", "load", "ON")] {
+            empty().await;
+            run_statement(&mut quiet(target).await, &format!("SET GLOBAL local_infile = {is_loaded}")).await;
+            let job = format!("copy-{word}-{at}");
+            let file = write_job(&job, &text(&job, "bench", "snapshot"));
+            let meter = Meter::start(source_pid, target_pid, cluster.peers.iter().map(|peer| peer.pid()).collect());
+            cluster
+                .any()
+                .json(&["submit", &file])
+                .unwrap_or_else(|e| panic!("submit {job}: {e}"));
+            copied(&job, workload.tables.len() + 1).await;
+            report.add(&workload, name, meter.end());
+            compare(&workload.schemas, &workload.tables).await;
+            cluster.any().json(&["purge", &job, "--yes", "--target"]).unwrap();
+        }
     }
     report.print_workload(workload.name);
 }

@@ -1,7 +1,7 @@
 //! Applies the source's sequence to the target, in order.
 //!
-//! Fed by `flow::receiver`, feeds `mysql::target`. Transactions are the business of `flow::applier_groups`; everything else is
-//! applied when all before it is committed. One applier serves one stream; what was not committed when the stream dies is dropped and
+//! Fed by `flow::receiver`, feeds `mysql::target`. Transactions are the business of `flow::applier_groups`, chunks of the copy of
+//! `flow::copy_flight`; everything else is applied when all before it is committed. One applier serves one stream; what was not committed when the stream dies is dropped and
 //! comes again. It decides nothing about sources and owners: `flow::sink_flow` does.
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::change::{BinlogPosition, Chunk, CopyPlan, Item};
+use crate::core::change::{BinlogPosition, CopyPlan, Item};
 use crate::core::group::{Group, Grouper};
 use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
@@ -58,6 +58,10 @@ pub struct Applier<'a> {
     pub(super) credit: u64,
     /// Credit of each group that is under way, oldest first.
     pub(super) credits_under_way: VecDeque<u64>,
+    /// Taken from the channel, not looked at yet.
+    pub(super) held: Option<Arrived>,
+    /// So many chunks go alone, one after the other.
+    pub(super) careful_chunks: u32,
     pub(super) care_at: Instant,
     pub(super) pinged_at: Instant,
     pub(super) beaten_at: Instant,
@@ -91,6 +95,8 @@ impl<'a> Applier<'a> {
             passed: Passed::default(),
             credit: 0,
             credits_under_way: VecDeque::new(),
+            held: None,
+            careful_chunks: 0,
             care_at: now + CARE_EVERY,
             pinged_at: now,
             beaten_at: now,
@@ -109,23 +115,26 @@ impl<'a> Applier<'a> {
                 return Err(FlowError::Completed);
             }
             self.launch_due(&items).await?;
-            let arrived = tokio::select! {
-                biased;
-                () = stop.cancelled() => {
-                    // What waits in the group comes again.
-                    self.land_all().await?;
-                    self.write_passed().await?;
-                    return Ok(End::Stopped);
-                }
-                () = self.target.returned() => {
-                    self.landed().await?;
-                    continue;
-                }
-                arrived = items.recv(), if !self.grouper.is_full() => arrived.map(Weighed::into_item),
-                () = tokio::time::sleep_until(self.care_at) => {
-                    self.care(!self.target.is_flying()).await?;
-                    continue;
-                }
+            let arrived = match self.held.take() {
+                Some(held) if !stop.is_cancelled() => Some(held),
+                _ => tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {
+                        // What waits in the group comes again.
+                        self.land_all().await?;
+                        self.write_passed().await?;
+                        return Ok(End::Stopped);
+                    }
+                    () = self.target.returned() => {
+                        self.landed().await?;
+                        continue;
+                    }
+                    arrived = items.recv(), if !self.grouper.is_full() => arrived.map(Weighed::into_item),
+                    () = tokio::time::sleep_until(self.care_at) => {
+                        self.care(!self.target.is_flying()).await?;
+                        continue;
+                    }
+                },
             };
             let Some(arrived) = arrived else {
                 self.commit_all().await?;
@@ -162,7 +171,7 @@ impl<'a> Applier<'a> {
                 copy,
             } => self.start(&executed, &source_uuid, &copy).await?,
             Item::Txn(_) => {}
-            Item::Chunk(chunk) => self.chunk(&chunk).await?,
+            Item::Chunk(chunk) => return self.chunks(chunk, items, stop).await,
             Item::Reset { shape } => self.reset(shape).await?,
             Item::Ddl(ddl) => self.ddl(&ddl).await?,
         }
@@ -204,19 +213,6 @@ impl<'a> Applier<'a> {
         self.is_started = true;
         self.meter.started(executed, &self.target.progress().copy);
         self.committed(seq, &GtidSet::default(), 0, 0, None);
-        Ok(())
-    }
-
-    async fn chunk(&mut self, chunk: &Chunk) -> Result<(), FlowError> {
-        let name = self.name_of(chunk.shape)?;
-        // Before the chunk, not after: a passed transaction may have changed rows of its range when that was not copied
-        // yet. Were it to come again with the range copied, its changes would be applied a second time.
-        self.write_passed().await?;
-        self.target.set_conflict_policy(self.limits.conflict_policy());
-        let seq = self.target.apply_chunk(chunk).await?;
-        let rows = chunk.rows.len() as u64;
-        self.meter.copied(&name, rows, chunk.is_last);
-        self.committed(seq, &GtidSet::default(), 0, rows, None);
         Ok(())
     }
 
@@ -264,7 +260,7 @@ impl<'a> Applier<'a> {
     }
 
     /// Its name on the source: copy rows have that.
-    fn name_of(&self, shape: ShapeId) -> Result<TableName, FlowError> {
+    pub(super) fn name_of(&self, shape: ShapeId) -> Result<TableName, FlowError> {
         let shapes = &self.target.progress().shapes;
         let unknown = || FlowError::out_of_order(format!("shape {}", shape.0), "a shape that was named before");
         Ok(shapes.get(shape.0 as usize).ok_or_else(unknown)?.name.clone())

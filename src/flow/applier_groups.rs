@@ -121,7 +121,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    fn pass(&mut self, group: Group) {
+    pub(super) fn pass(&mut self, group: Group) {
         self.meter.passed(count(group.transactions), &group.added);
         self.passed.add(group);
         self.settle();
@@ -187,7 +187,7 @@ impl Applier<'_> {
         }
     }
 
-    fn push(&mut self, mut part: TxnPart) -> Result<(), FlowError> {
+    pub(super) fn push(&mut self, mut part: TxnPart) -> Result<(), FlowError> {
         if !self.is_started {
             return Err(FlowError::out_of_order(
                 "a transaction",

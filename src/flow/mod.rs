@@ -6,6 +6,7 @@ mod applier_groups;
 pub mod byte_channel;
 mod chunk_errors;
 pub mod chunk_tasks;
+mod copy_flight;
 pub mod cut_off;
 pub mod ddl_apply;
 pub mod ddl_item;

@@ -48,8 +48,11 @@ const QUEUE_ITEMS: usize = 4096;
 const EVENTS_AT_ONCE: usize = 256;
 /// And their bytes.
 const EVENT_BYTES_AT_ONCE: usize = 256 << 10;
-/// How often an idle source says where its binlog ends: an idle copy waits for it (PROTOCOLS 1 step 8).
+/// How often an idle source says where its binlog ends.
 const READER_HEARTBEAT: Duration = Duration::from_secs(1);
+/// The same for a subscription that begins with a copy: a chunk of an idle source waits for it (PROTOCOLS 1 step 8). Trades a few tiny
+/// events a second against as much delay of the first chunks (guess).
+const COPY_HEARTBEAT: Duration = Duration::from_millis(100);
 /// How often the status is published.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
@@ -258,7 +261,11 @@ impl Feed {
             server_id: server_id(&self.cluster_id, &self.job, 0),
             replica_uuid: replica_uuid(&self.cluster_id, &self.job, 0),
             from: start.passed.clone(),
-            heartbeat: READER_HEARTBEAT,
+            heartbeat: if start.copy.iter().all(|row| row.is_done) {
+                READER_HEARTBEAT
+            } else {
+                COPY_HEARTBEAT
+            },
         };
         let tables = start
             .shapes

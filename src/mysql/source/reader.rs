@@ -29,6 +29,8 @@ pub use crate::mysql::source::scope::Scope;
 const FIRST_EVENT_LIMIT: Duration = Duration::from_secs(60);
 /// So many heartbeats may be missed before the stream counts as dead.
 const HEARTBEATS_MISSED_MAX: u32 = 3;
+/// A shorter silence is not death, however short the heartbeats: a server under load is late.
+const SILENCE_MIN: Duration = Duration::from_secs(3);
 /// How long the server keeps a reader that takes nothing: long enough for a target that is down for a while. A reader that
 /// died is evicted by the next one with its id, not by this.
 const NET_WRITE_TIMEOUT_S: u32 = 3600;
@@ -97,7 +99,7 @@ impl Reader {
             assembler,
             address,
             server_uuid,
-            event_limit: options.heartbeat * HEARTBEATS_MISSED_MAX,
+            event_limit: (options.heartbeat * HEARTBEATS_MISSED_MAX).max(SILENCE_MIN),
             has_events: false,
             deadline: None,
             is_over: false,

@@ -20,7 +20,7 @@ const PACKET_BYTES: usize = 1 << 20;
 /// together (guess: up to 2 s each in a turn, 7 s each before it).
 const PACKET_STATEMENTS_MAX: usize = 16;
 /// Longest wait for the answers to a packet of row statements (guess; locks end after 2 s each).
-const ROWS_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const ROWS_LIMIT: Duration = Duration::from_secs(120);
 /// Rows of one step when a table is emptied (guess: a second or two; the call is bounded at 60 s).
 const EMPTY_ROWS: u64 = 50_000;
 /// F24: strict, but zero dates and `2020-02-31` are values a source may hold, and 0 is no wish for a new number.

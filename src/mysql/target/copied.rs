@@ -4,6 +4,7 @@
 
 use crate::core::change::{BinlogPosition, Change, Chunk, CopyRow};
 use crate::core::ids::Seq;
+use crate::core::progress::Progress;
 use crate::core::shape::{ShapeId, TableName};
 use crate::mysql::error::Error;
 use crate::mysql::quote;
@@ -18,15 +19,8 @@ impl Target {
     pub async fn apply_chunk(&mut self, chunk: &Chunk) -> Result<Seq, Error> {
         let sql = self.table(chunk.shape)?;
         let statements = sql.insert(chunk.rows.iter(), self.apply.limits())?;
-        let name = self.source_name(chunk.shape)?;
-        let mut next = self.next_progress();
-        let (at, row) = find_copy(&mut next.copy, &name)?;
-        if chunk.high.is_some() {
-            row.cursor.clone_from(&chunk.high);
-        }
-        row.rows += chunk.rows.len() as u64;
-        row.is_done = chunk.is_last;
-        let inside = [copy_statement(&self.meta, &self.job, at, row)];
+        let (next, copied) = self.with_chunk(chunk)?;
+        let inside = [copied];
         match self.try_commit(&statements, &inside, &next, 0).await {
             Ok(()) => Ok(self.committed(next)),
             Err(failure) if is_of_a_row(&failure) => {
@@ -44,6 +38,20 @@ impl Target {
             }
             Err(failure) => Err(self.explain(failure, &statements).await),
         }
+    }
+
+    /// Progress with this chunk, and the statement that keeps its copy row.
+    pub(super) fn with_chunk(&self, chunk: &Chunk) -> Result<(Progress, String), Error> {
+        let name = self.source_name(chunk.shape)?;
+        let mut next = self.next_progress();
+        let (at, row) = find_copy(&mut next.copy, &name)?;
+        if chunk.high.is_some() {
+            row.cursor.clone_from(&chunk.high);
+        }
+        row.rows += chunk.rows.len() as u64;
+        row.is_done = chunk.is_last;
+        let copied = copy_statement(&self.meta, &self.job, at, row);
+        Ok((next, copied))
     }
 
     /// Empties a table and its copy row, in one transaction: its copy starts anew.

@@ -21,6 +21,7 @@ use crate::mysql::session::Session;
 use crate::mysql::target::apply::{ApplySession, Failure};
 use crate::mysql::target::chains;
 use crate::mysql::target::conflict_store::{self, Standing};
+use crate::mysql::target::copy_lane::CopyLane;
 use crate::mysql::target::create::{self, Content};
 use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
 use crate::mysql::target::lanes::Lanes;
@@ -39,6 +40,8 @@ pub(super) const LOCK_TRIES: u32 = 5;
 pub struct Target {
     pub(super) control: Session,
     pub(super) apply: ApplySession,
+    /// Connections for chunks on which nothing is open.
+    pub(super) copy_lanes: Vec<CopyLane>,
     pub(super) meta: Meta,
     pub(super) job: JobId,
     pub(super) epoch: Epoch,
@@ -72,6 +75,7 @@ impl Target {
         let mut target = Self {
             control,
             apply,
+            copy_lanes: Vec::new(),
             meta,
             job: request.job,
             epoch,
@@ -246,9 +250,10 @@ impl Target {
         fence::read(&mut self.control, &self.meta, &self.job).await
     }
 
-    /// Keeps both connections alive; at least each 10 s while nothing is applied, a large transaction being open or not.
+    /// Keeps the connections alive; at least each 10 s while nothing is applied, a large transaction being open or not.
     pub async fn ping(&mut self) -> Result<(), Error> {
         self.control.ping().await?;
+        self.ping_copy_lanes().await?;
         self.apply.session().ping().await
     }
 
@@ -260,6 +265,7 @@ impl Target {
 
     /// Gives the job up so that another owner need not wait.
     pub async fn release(mut self) -> Result<(), Error> {
+        self.close_copy_lanes().await;
         self.lanes.close().await;
         self.apply.close().await;
         let outcome = fence::release(&mut self.control, &self.meta, &self.job, self.epoch).await;
@@ -267,8 +273,9 @@ impl Target {
         outcome.map(drop)
     }
 
-    /// Closes both connections and leaves the fence as it is.
-    pub async fn close(self) {
+    /// Closes the connections and leaves the fence as it is.
+    pub async fn close(mut self) {
+        self.close_copy_lanes().await;
         self.lanes.close().await;
         self.apply.close().await;
         self.control.close().await;
