@@ -84,9 +84,14 @@ fn arrived(bed: &JobBed, what: &str, units: u64) {
         .parse()
         .unwrap();
     let start = Instant::now();
+    let mut seen = 0;
     until(what, PATIENCE * u32::try_from(units.max(1)).unwrap(), || {
         let found = bed.target_number(rows);
         assert!(found == 0 || found == wanted, "{found} of {wanted} rows are visible");
+        if let Some(rows) = bed.status()["transaction"]["rows"].as_u64() {
+            assert!(rows <= wanted, "{rows} rows of {wanted} are applied");
+            seen = rows.max(seen);
+        }
         (found == wanted).then_some(())
     });
     let sum = |server| {
@@ -102,6 +107,8 @@ fn arrived(bed: &JobBed, what: &str, units: u64) {
         .iter()
         .map(|peer| (peer.name.clone(), peer.peak_mib()))
         .collect();
+    assert!(seen > 0, "the progress of the transaction was not shown");
+    bed.await_status("nothing is being applied", |status| status["transaction"].is_null());
     println!(
         "{what}: {wanted} rows in {:.1} s, at most {peaks:?} MiB",
         start.elapsed().as_secs_f64()

@@ -104,6 +104,18 @@ pub struct SinkStatus {
     /// Prepared transactions that wait; None: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PreparedStatus>,
+    /// The large transaction that is being applied; None: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<LargeTransaction>,
+}
+
+/// A transaction too large for one group, of which parts are applied. Nothing of it is visible before its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LargeTransaction {
+    /// Its GTID.
+    pub gtid: String,
+    /// Rows applied so far. How many there will be only its end tells.
+    pub rows: u64,
 }
 
 /// `PreparedWait` with what is known of its age.

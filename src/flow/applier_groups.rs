@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::change::{Item, TxnPart};
 use crate::core::group::Group;
+use crate::core::job_state::LargeTransaction;
 use crate::flow::applier::{Applier, count};
 use crate::flow::byte_channel::ByteReceiver;
 use crate::flow::error::FlowError;
@@ -136,6 +137,8 @@ impl Applier<'_> {
                 let part = self.grouper.take();
                 rows += part.changes;
                 self.target.large_part(&part).await?;
+                let gtid = part.parts.last().map(|part| part.gtid.to_string());
+                self.meter.large(gtid.map(|gtid| LargeTransaction { gtid, rows }));
                 self.settle();
             }
             if !self.grouper.is_inside_transaction() {
@@ -143,12 +146,14 @@ impl Applier<'_> {
                 last.added.union(&self.passed.added);
                 rows += last.changes;
                 let seq = self.target.large_commit(&last).await?;
+                self.meter.large(None);
                 self.passed.clear();
                 self.group_committed(seq, &last, rows);
                 self.settle();
                 return Ok(());
             }
             let Some(part) = self.next_part(items, stop).await? else {
+                self.meter.large(None);
                 return Ok(self.target.large_abort().await?);
             };
             self.push(part)?;

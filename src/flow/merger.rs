@@ -159,9 +159,7 @@ impl Merger {
                 txn.pending.extend(kept);
                 Ok(())
             }
-            ReaderEvent::Held { .. } | ReaderEvent::Release { .. } => {
-                Err(out_of_order("rows that wait, which `pump` keeps").into())
-            }
+            ReaderEvent::Held { .. } | ReaderEvent::Release { .. } => Err(out_of_order("rows that wait, which `pump` keeps")),
             ReaderEvent::Commit { position } => self.commit(position, None, out),
             ReaderEvent::Resolved { position, prepared } => self.commit(position, Some(prepared), out),
             ReaderEvent::Prepared { position, xid } => {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::change::{BinlogPosition, CopyRow};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::ids::{Epoch, NodeId, Seq};
-use crate::core::job_state::{Phase, PreparedStatus, PreparedWait, SinkStatus, TableProgress, Totals};
+use crate::core::job_state::{LargeTransaction, Phase, PreparedStatus, PreparedWait, SinkStatus, TableProgress, Totals};
 use crate::core::lag::LagClock;
 use crate::core::progress::Progress;
 use crate::core::recent_rate::RecentRate;
@@ -131,6 +131,11 @@ impl SinkMeter {
         self.lock().prepared = waiting;
     }
 
+    /// So much of a large transaction is applied; None: it has ended, or was given up.
+    pub fn large(&self, transaction: Option<LargeTransaction>) {
+        self.lock().status.transaction = transaction;
+    }
+
     /// The source stream beats and nothing is wrong with it.
     #[must_use]
     pub fn is_source_healthy(&self) -> bool {
@@ -201,6 +206,7 @@ impl SinkMeter {
         state.lag.forget_received();
         state.heard_at = None;
         state.prepared = None;
+        state.status.transaction = None;
     }
 
     /// What is committed, for the source.
@@ -474,6 +480,12 @@ mod tests {
         let prepared = status.prepared.expect("one is prepared");
         assert_eq!((prepared.transactions, prepared.age_ms), (2, 6000));
         meter.prepared(None);
+        let gtid = "u:7".to_owned();
+        let large = LargeTransaction { gtid, rows: 9 };
+        meter.large(Some(large.clone()));
+        assert_eq!(meter.status().transaction, Some(large));
+        meter.forget_received();
+        assert_eq!(meter.status().transaction, None, "it ended with its stream");
         assert_eq!(meter.status().prepared, None);
     }
 

@@ -50,6 +50,10 @@ pub fn status(view: &StatusView, width: u16) -> String {
     if let Some(prepared) = &view.prepared {
         put_wrapped(line, "prepared", &waiting(prepared), width);
     }
+    if let Some(large) = &view.transaction {
+        let text = format!("{} rows of {}, none of them visible before its end", large.rows, large.gtid);
+        put_wrapped(line, "applying", &text, width);
+    }
     position(line, &view.position, width);
     copy(line, &view.copy, width);
     totals(line, &view.totals);

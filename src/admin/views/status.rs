@@ -8,7 +8,7 @@ use crate::admin::views::failure::{FailureView, RetryView};
 use crate::admin::views::history::ConcurrentView;
 use crate::admin::views::jobs::{Desired, JobPhase};
 use crate::admin::views::plan::{ExplanationView, PlacementSummaryView};
-use crate::core::job_state::{ErrorReport, PreparedStatus, SinkStatus, TableProgress, Totals};
+use crate::core::job_state::{ErrorReport, LargeTransaction, PreparedStatus, SinkStatus, TableProgress, Totals};
 
 /// Answer of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct StatusView {
     /// XA transactions of the source that are prepared and wait for their end; absent while there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PreparedStatus>,
+    /// The large transaction that is being applied, which is not visible before its end; absent while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<LargeTransaction>,
     /// The copy.
     pub copy: CopyView,
     /// Counters.
@@ -84,6 +87,7 @@ impl StatusView {
             lag_ms: None,
             caught_up: false,
             prepared: None,
+            transaction: None,
             copy: CopyView::default(),
             totals: TotalsView::default(),
             retries: Vec::new(),
@@ -112,6 +116,7 @@ impl StatusView {
         self.lag_ms = sink.lag_ms;
         self.caught_up = sink.caught_up;
         self.prepared.clone_from(&sink.prepared);
+        self.transaction.clone_from(&sink.transaction);
         self.copy = CopyView::of(&sink.tables, sink.copy_rows_per_s);
         self.totals.absorb(&sink.totals);
     }
