@@ -136,3 +136,32 @@ fn a_trigger_on_the_target_is_refused_and_those_of_the_source_are_not_carried() 
     let triggers = "SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = '{}'";
     assert_eq!(bed.text(&servers().target, triggers), "0");
 }
+
+#[test]
+fn triggers_of_the_target_are_dropped_when_the_job_says_so_and_their_texts_are_kept() {
+    let mut bed = JobBed::new("droptriggers", &["t"]);
+    bed.job.sink = "drop_triggers = true\n".into();
+    let trigger = |name: &str| format!("CREATE TRIGGER {{}}.{name} AFTER INSERT ON {{}}.t FOR EACH ROW SET @n = NEW.id");
+    bed.on_target(&[
+        "CREATE DATABASE {}",
+        "CREATE TABLE {}.t (id INT PRIMARY KEY, v TEXT)",
+        "CREATE TABLE {}.other (id INT PRIMARY KEY)",
+        &trigger("early"),
+        "CREATE TRIGGER {}.stays AFTER INSERT ON {}.other FOR EACH ROW SET @n = NEW.id",
+    ]);
+    bed.cluster.add("one", "dc1", &[]);
+    bed.submit();
+    bed.await_state("streaming");
+    let left = "SELECT GROUP_CONCAT(TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = '{}'";
+    assert_eq!(bed.text(&servers().target, left), "stays");
+    bed.on_target(&[&trigger("late")]);
+    support::wait::until("the late trigger is gone too", std::time::Duration::from_secs(90), || {
+        (bed.text(&servers().target, left) == "stays").then_some(())
+    });
+    let kept = format!(
+        "SELECT GROUP_CONCAT(trigger_name, ' ', definition LIKE '%AFTER INSERT ON%SET @n = NEW.id' ORDER BY number) FROM {}.dropped_trigger \
+         WHERE job = '{}'",
+        bed.schema.meta, bed.job.name
+    );
+    assert_eq!(bed.text(&servers().target, &kept), "early 1,late 1");
+}

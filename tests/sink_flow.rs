@@ -255,6 +255,7 @@ fn spec(schema: &str, target_port: u16, group_bytes: u64) -> JobSpec {
             preferences: Preferences::default(),
             on_ddl: Default::default(),
             on_conflict: Default::default(),
+            drop_triggers: false,
         },
         selection: Selection::default(),
         tables: vec![TableName {

@@ -57,6 +57,7 @@ fn spec(schema: &TestSchema, tables: &[&str]) -> JobSpec {
             preferences: Preferences::default(),
             on_ddl: Default::default(),
             on_conflict: Default::default(),
+            drop_triggers: false,
         },
         selection: Selection::default(),
         tables: tables.iter().map(table).collect(),

@@ -137,6 +137,7 @@ mod tests {
             preferences: Preferences::default(),
             on_ddl: Default::default(),
             on_conflict: Default::default(),
+            drop_triggers: false,
         };
         let unreachable = crate::mysql::error::Error::Unreachable {
             address: "db:3306".into(),

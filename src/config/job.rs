@@ -160,7 +160,7 @@ fn source(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SourceSpec> 
 
 fn sink(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SinkSpec> {
     let mut known = ENDPOINT_KEYS.to_vec();
-    known.extend(["on_conflict", "existing_table", "on_ddl"]);
+    known.extend(["on_conflict", "existing_table", "on_ddl", "drop_triggers"]);
     let section = root.section("sink", &known, faults);
     let endpoint = database(&section, &["mysql", "kafka"], faults);
     job_later::sink_policies(&section, faults);
@@ -194,6 +194,7 @@ fn sink(root: &Section<'_, '_>, faults: &mut FaultList) -> Option<SinkSpec> {
         preferences,
         on_ddl,
         on_conflict,
+        drop_triggers: section.flag("drop_triggers", faults).is_some_and(|found| found.value),
     })
 }
 

@@ -99,6 +99,9 @@ pub struct SinkSpec {
     /// What to do with a row that does not fit. Absent in the stored text when the job pauses.
     #[serde(default, skip_serializing_if = "OnConflict::is_default")]
     pub on_conflict: OnConflict,
+    /// Triggers on the job's tables are dropped instead of refused. Absent in the stored text when not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drop_triggers: bool,
 }
 
 /// How to reach one MySQL.

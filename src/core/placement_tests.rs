@@ -44,6 +44,7 @@ pub(crate) fn spec(name: &str) -> JobSpec {
             preferences: Preferences::default(),
             on_ddl: Default::default(),
             on_conflict: Default::default(),
+            drop_triggers: false,
         },
         selection: Selection::default(),
         tables: vec![],

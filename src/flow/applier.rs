@@ -64,6 +64,7 @@ pub struct Applier<'a> {
     pub(super) careful_chunks: u32,
     pub(super) care_at: Instant,
     pub(super) pinged_at: Instant,
+    pub(super) minded_at: Instant,
     pub(super) beaten_at: Instant,
 }
 
@@ -99,6 +100,7 @@ impl<'a> Applier<'a> {
             careful_chunks: 0,
             care_at: now + CARE_EVERY,
             pinged_at: now,
+            minded_at: now,
             beaten_at: now,
         }
     }

@@ -19,6 +19,9 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 /// Between two signs of life when nothing is committed; others wait 3 s for one.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
 
+/// Between two looks for triggers that somebody made meanwhile: one query (guess).
+const TRIGGERS_EVERY: Duration = Duration::from_secs(15);
+
 impl Applier<'_> {
     /// Keeps the connections alive, gives signs of life, and between transactions writes what was passed.
     pub(super) async fn care(&mut self, is_between: bool) -> Result<(), FlowError> {
@@ -31,6 +34,10 @@ impl Applier<'_> {
             self.target.ping().await?;
             self.target.close_idle_lanes().await?;
             self.pinged_at = now;
+        }
+        if is_between && now - self.minded_at >= TRIGGERS_EVERY {
+            self.target.mind_triggers().await?;
+            self.minded_at = now;
         }
         if now - self.beaten_at >= BEAT_EVERY && self.meter.is_source_healthy() {
             self.target.beat().await?;

@@ -46,6 +46,7 @@ impl Bed {
             preferences: Preferences::default(),
             on_ddl: Default::default(),
             on_conflict: Default::default(),
+            drop_triggers: false,
         };
         let job = JobId {
             name: JobName("orders".into()),

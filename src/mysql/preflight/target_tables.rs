@@ -29,7 +29,7 @@ pub(super) async fn check(
         }
         findings.extend(check_table(session, spec, table, is_begun).await?);
     }
-    findings.extend(check_triggers(session, &there).await?);
+    findings.extend(check_triggers(session, &there, spec.sink.drop_triggers).await?);
     findings.extend(check_children(session, &there).await?);
     findings.extend(check_other_jobs(session, spec, source).await?);
     findings.extend(check_key_rule(session, source).await?);
@@ -157,7 +157,7 @@ fn column_difference(wanted: &Column, found: &Column) -> Option<String> {
 }
 
 /// What a trigger of the source did is in the rows; a trigger of the target would do it once more.
-async fn check_triggers(session: &mut Session, there: &[&TableName]) -> Result<Vec<Finding>, Error> {
+async fn check_triggers(session: &mut Session, there: &[&TableName], are_dropped: bool) -> Result<Vec<Finding>, Error> {
     let object = "triggers of the target";
     let mut found = Vec::new();
     for name in there {
@@ -177,12 +177,19 @@ async fn check_triggers(session: &mut Session, there: &[&TableName]) -> Result<V
         .iter()
         .map(|(schema, name)| format!("DROP TRIGGER {}", quote::qualified(schema, name)))
         .collect();
+    let (severity, expected) = match are_dropped {
+        true => (
+            Severity::Warn,
+            "none: the job drops them and keeps their texts (drop_triggers)",
+        ),
+        false => (Severity::Fail, "none: the rows they write come from the source as well"),
+    };
     Ok(vec![Finding::bad(
-        Severity::Fail,
+        severity,
         "PEER1823",
         object,
         list(&names),
-        "none: the rows they write come from the source as well",
+        expected,
         drops.join("; "),
     )])
 }

@@ -32,7 +32,6 @@ pub async fn ensure(session: &mut Session, meta: &Meta, shape: &TableShape, cont
     }
     compare(session, meta, shape).await?;
     require_foreign_keys(session, shape).await?;
-    refuse_triggers(session, name).await?;
     if content == Content::Empty {
         refuse_rows(session, name).await?;
     }
@@ -64,32 +63,6 @@ async fn require_foreign_keys(session: &mut Session, shape: &TableShape) -> Resu
             "ALTER TABLE {} ADD CONSTRAINT {} {key} on the target, then `peer restart`",
             quote::table(name),
             quote::identifier(constraint)
-        ),
-    })
-}
-
-/// What a trigger of the source wrote arrives as rows; a trigger of the target would write it once more.
-async fn refuse_triggers(session: &mut Session, name: &TableName) -> Result<(), Error> {
-    let sql = format!(
-        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {} AND EVENT_OBJECT_TABLE = {}",
-        quote::text(&name.schema),
-        quote::text(&name.table)
-    );
-    let triggers = session.rows::<String>(sql).await?;
-    if triggers.is_empty() {
-        return Ok(());
-    }
-    let quoted: Vec<String> = triggers
-        .iter()
-        .map(|trigger| quote::qualified(&name.schema, trigger))
-        .collect();
-    Err(Error::Unsuitable {
-        object: format!("table {name} of the target"),
-        found: format!("triggers: {}", triggers.join(", ")),
-        expected: "none: the rows that the source's triggers write come from the source".into(),
-        fix: format!(
-            "DROP TRIGGER {} on the target, then `peer restart`",
-            quoted.join("; DROP TRIGGER ")
         ),
     })
 }

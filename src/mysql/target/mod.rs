@@ -36,5 +36,6 @@ mod shadow;
 mod shared;
 mod spill;
 pub mod statement;
+mod triggers;
 pub mod turn;
 pub mod writer;

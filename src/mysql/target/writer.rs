@@ -57,6 +57,7 @@ pub struct Target {
     pub(super) skips: Skips,
     /// Groups under way beside each other.
     pub(super) lanes: Lanes,
+    pub(super) drops_triggers: bool,
 }
 
 impl Target {
@@ -86,6 +87,7 @@ impl Target {
             policy: ConflictPolicy::default(),
             standing,
             large: Misfits::default(),
+            drops_triggers: spec.drop_triggers,
             skips: Skips::new(),
             lanes: Lanes::default(),
         };
@@ -100,7 +102,7 @@ impl Target {
         for (at, shape) in self.progress.shapes.clone().into_iter().enumerate() {
             self.set_shape(shape_id(at), shape).await?;
         }
-        Ok(())
+        self.mind_triggers().await
     }
 
     /// How rows are checked from now on, and what is done with those that do not fit.
@@ -180,6 +182,7 @@ impl Target {
             create::ensure(self.apply.session(), &self.meta, &shape.on_target(), content).await?;
             self.set_shape(shape_id(at), shape.clone()).await?;
         }
+        self.mind_triggers().await?;
         let copy_rows = copy.iter().map(|plan| {
             let shape = shapes.get(plan.shape.0 as usize);
             let shape = shape.ok_or_else(|| unknown_shape(plan.shape))?;
