@@ -206,8 +206,19 @@ async fn composite_keys_of_many_types_are_walked_in_the_order_of_their_index() {
 
 #[tokio::test]
 async fn every_kind_of_key_is_walked_with_its_index() {
+    // Its last member is the top bit of the number that it is compared by.
+    let members: Vec<String> = (0..64).map(|at| format!("'m{at}'")).collect();
+    let widest_set = format!("SET({})", members.join(", "));
     let kinds = [
-        ("BIGINT UNSIGNED", vec!["0", "1", "18446744073709551615"]),
+        (
+            "BIGINT UNSIGNED",
+            vec!["0", "1", "9223372036854775807", "9223372036854775808", "18446744073709551615"],
+        ),
+        (
+            "BIT(64)",
+            vec!["1", "x'7fffffffffffffff'", "x'8000000000000000'", "x'ffffffffffffffff'"],
+        ),
+        (widest_set.as_str(), vec!["'m0'", "'m62'", "'m63'", "'m0,m63'"]),
         (
             "TIMESTAMP(3)",
             vec!["'2001-01-01 00:00:00.123'", "'2030-01-01'", "'1970-01-02'"],
