@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use regex::{Captures, Regex};
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::core::fault::{Fault, Faults};
+use crate::core::online_tool::is_of_online_tool;
 use crate::core::shape::TableName;
+use crate::core::table_matcher::Matcher;
 use crate::core::table_merge::clashes;
 
 /// Schemas that belong to the server: never replicated.
@@ -178,19 +180,19 @@ pub fn compile(inner: &str) -> Result<Regex, regex::Error> {
 /// A pattern that takes no table, an excluded exact table, or two tables of one name on the target.
 pub fn choose(exact: &[TableName], selection: &Selection, found: &[TableName]) -> Result<Vec<Chosen>, Faults> {
     let rules = rules_of(exact, selection);
-    let excludes: Vec<Matcher> = selection.excludes.iter().map(Matcher::of).collect::<Result<_, _>>()?;
+    let excludes: Vec<Matcher> = selection.excludes.iter().map(matcher).collect::<Result<_, _>>()?;
     let is_excluded = |name: &TableName| excludes.iter().any(|exclude| exclude.captures(name).is_some());
     let (mut chosen, mut faults) = (Vec::new(), Vec::new());
     let mut taken = HashSet::new();
     for rule in &rules {
-        let matcher = Matcher::of(&rule.which)?;
+        let matcher = matcher(&rule.which)?;
         let candidates: Vec<TableName> = match matcher.exact() {
             Some(name) => vec![name],
             None => found.to_vec(),
         };
         let mut is_of_use = false;
         for name in candidates {
-            let Some(groups) = matcher.captures(&name).filter(|_| !is_excluded(&name)) else {
+            let Some(groups) = matcher.captures(&name).filter(|_| takes(rule, &name) && !is_excluded(&name)) else {
                 continue;
             };
             is_of_use = true;
@@ -226,13 +228,44 @@ pub fn choose_one(exact: &[TableName], selection: &Selection, name: &TableName) 
     if SYSTEM_SCHEMAS.contains(&name.schema.as_str()) || selection.excludes.iter().any(is_fit) {
         return None;
     }
-    let rule = rules_of(exact, selection).into_iter().find(|rule| is_fit(&rule.which))?;
+    let rule = rules_of(exact, selection)
+        .into_iter()
+        .find(|rule| is_fit(&rule.which) && takes(rule, name))?;
     let to = Matcher::of(&rule.which).ok()?.captures(name)?.renamed(name, &rule.to);
     Some(Chosen {
         name: name.clone(),
         to,
         rule: Some(rule),
         apart: Vec::new(),
+    })
+}
+
+/// Tables of `found` that a rule would take if they did not look like those of an online schema change.
+#[must_use]
+pub fn left_to_tools(exact: &[TableName], selection: &Selection, found: &[TableName]) -> Vec<TableName> {
+    let rules = rules_of(exact, selection);
+    let is_fit =
+        |rule: &TableRule, name: &TableName| Matcher::of(&rule.which).is_ok_and(|matcher| matcher.captures(name).is_some());
+    let is_left = |name: &&TableName| {
+        choose_one(exact, selection, name).is_none() && rules.iter().any(|rule| is_fit(rule, name) && !takes(rule, name))
+    };
+    found.iter().filter(is_left).cloned().collect()
+}
+
+/// Tables of an online schema change are taken only by their names.
+fn takes(rule: &TableRule, name: &TableName) -> bool {
+    matches!(rule.which.table, Some(NamePattern::Exact(_))) || !is_of_online_tool(&name.table)
+}
+
+fn matcher(pattern: &TablePattern) -> Result<Matcher, Faults> {
+    Matcher::of(pattern).map_err(|bad| {
+        Faults(vec![Fault::new(
+            NO_TABLE,
+            format!("pattern `/{}/`", bad.pattern),
+            bad.reason,
+            "a regular expression",
+            "correct it in the job",
+        )])
     })
 }
 
@@ -270,119 +303,6 @@ fn rules_of(exact: &[TableName], selection: &Selection) -> Vec<TableRule> {
         )
     };
     exact.iter().map(of).collect()
-}
-
-/// A choice of names, compiled.
-struct Matcher {
-    schema: Name,
-    table: Option<Name>,
-}
-
-enum Name {
-    Exact(String),
-    Regex(Regex),
-}
-
-impl Name {
-    fn of(pattern: &NamePattern) -> Result<Self, Faults> {
-        match pattern {
-            NamePattern::Exact(name) => Ok(Self::Exact(name.clone())),
-            NamePattern::Regex(inner) => compile(inner).map(Self::Regex).map_err(|error| {
-                Faults(vec![Fault::new(
-                    NO_TABLE,
-                    format!("pattern `/{inner}/`"),
-                    error.to_string(),
-                    "a regular expression",
-                    "correct it in the job",
-                )])
-            }),
-        }
-    }
-
-    fn is_match(&self, name: &str) -> bool {
-        match self {
-            Self::Exact(exact) => exact == name,
-            Self::Regex(regex) => regex.is_match(name),
-        }
-    }
-
-    fn captures<'a>(&self, name: &'a str) -> Option<Captures<'a>> {
-        match self {
-            Self::Exact(_) => None,
-            Self::Regex(regex) => regex.captures(name),
-        }
-    }
-}
-
-impl Matcher {
-    fn of(pattern: &TablePattern) -> Result<Self, Faults> {
-        Ok(Self {
-            schema: Name::of(&pattern.schema)?,
-            table: pattern.table.as_ref().map(Name::of).transpose()?,
-        })
-    }
-
-    /// The one table it can mean.
-    fn exact(&self) -> Option<TableName> {
-        match (&self.schema, &self.table) {
-            (Name::Exact(schema), Some(Name::Exact(table))) => Some(TableName {
-                schema: schema.clone(),
-                table: table.clone(),
-            }),
-            _ => None,
-        }
-    }
-
-    fn captures<'a>(&self, name: &'a TableName) -> Option<Groups<'a>> {
-        let is_match = self.schema.is_match(&name.schema) && self.table.as_ref().is_none_or(|table| table.is_match(&name.table));
-        let schema = self.schema.captures(&name.schema);
-        let table = self.table.as_ref().and_then(|table| table.captures(&name.table));
-        is_match.then_some(Groups { schema, table })
-    }
-}
-
-/// What the groups of the patterns stand for in one name.
-struct Groups<'a> {
-    schema: Option<Captures<'a>>,
-    table: Option<Captures<'a>>,
-}
-
-impl Groups<'_> {
-    /// A schema's name takes the schema's groups first, a table's the table's.
-    fn renamed(&self, name: &TableName, to: &Renaming) -> TableName {
-        let (schema, table) = (self.schema.as_ref(), self.table.as_ref());
-        let part = |template: &Option<String>, old: &str, groups: Option<&Captures<'_>>| match (template, groups) {
-            (None, _) => old.to_owned(),
-            (Some(text), None) => text.clone(),
-            (Some(text), Some(groups)) => {
-                let mut filled = String::new();
-                groups.expand(&braced(text), &mut filled);
-                filled
-            }
-        };
-        TableName {
-            schema: part(&to.schema, &name.schema, schema.or(table)),
-            table: part(&to.table, &name.table, table.or(schema)),
-        }
-    }
-}
-
-/// `$1_old` means group 1 and `_old`, where the regex crate would look for a group of that whole name.
-fn braced(template: &str) -> String {
-    let mut text = String::new();
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('$') {
-        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        text.push_str(before);
-        if digits == 0 {
-            text.push_str("$$");
-        } else {
-            text.push_str(&format!("${{{}}}", &after[..digits]));
-        }
-        rest = &after[digits..];
-    }
-    text.push_str(rest);
-    text
 }
 
 #[cfg(test)]
@@ -502,6 +422,31 @@ mod tests {
         assert!(text.contains("PEER1121") && text.contains("shop./x.*/"), "{text}");
         let text = chosen(vec![rule("shop orders", None, None)], &["shop /o.*/"]).expect_err("refused");
         assert!(text.contains("PEER1121"), "{text}");
+    }
+
+    #[test]
+    fn a_table_of_an_online_tool_is_taken_by_its_name_only() {
+        let found: Vec<TableName> = ["shop.t", "shop._t_gho", "shop._t_old"].map(name).into();
+        let of = |rules: Vec<TableRule>| {
+            let selection = Selection {
+                rules,
+                ..Selection::default()
+            };
+            let chosen = choose(&[], &selection, &found).expect("chooses");
+            let chosen: Vec<String> = chosen.iter().map(|table| table.name.to_string()).collect();
+            let left: Vec<String> = left_to_tools(&[], &selection, &found)
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let one_by_one = found.iter().filter(|name| choose_one(&[], &selection, name).is_some());
+            assert_eq!(one_by_one.count(), chosen.len(), "a table that comes later is chosen alike");
+            (chosen.join(" "), left.join(" "))
+        };
+        let all = ("shop.t".to_owned(), "shop._t_gho shop._t_old".to_owned());
+        assert_eq!(of(vec![]), all);
+        assert_eq!(of(vec![rule("shop /.*/", None, None)]), all);
+        let named = vec![rule("shop /.*/", None, None), rule("shop _t_old", None, None)];
+        assert_eq!(of(named), ("shop.t shop._t_old".to_owned(), "shop._t_gho".to_owned()));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use peer::core::change::BinlogPosition;
 use peer::core::gtid_set::GtidSet;
 use peer::core::job_spec::{JobSpec, Secret, StartPoint, TlsMode};
 use peer::core::shape::TableName;
+use peer::core::table_choice::{NamePattern, Renaming, TablePattern, TableRule};
 
 use super::bed::{Bed, On, Seed, seed};
 use super::support::servers::servers;
@@ -256,6 +257,26 @@ fn tables(bed: &Bed) -> Vec<Seed> {
             .spec(table(bed, "child"))
             .warns("{s}.child refers to {s}.a")
             .mended(On::Source),
+        seed("what an online schema change left behind", "PEER1830")
+            .does(On::Source, &["CREATE TABLE {s}._a_old (id INT PRIMARY KEY)"])
+            .undone(On::Source, &["DROP TABLE {s}._a_old"])
+            .spec({
+                let schema = bed.schema.base.clone();
+                move |spec| {
+                    spec.tables.clear();
+                    spec.selection.rules = vec![TableRule {
+                        which: TablePattern {
+                            schema: NamePattern::Exact(schema.clone()),
+                            table: None,
+                        },
+                        filter: None,
+                        columns: Vec::new(),
+                        to: Renaming::default(),
+                        merge: false,
+                    }];
+                }
+            })
+            .warns("{s}._a_old"),
         seed("a source that is a target itself", "PEER1811")
             .does(
                 On::Source,

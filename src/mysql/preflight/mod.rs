@@ -94,6 +94,7 @@ async fn source_details(session: &mut Session, spec: &JobSpec, found: &Tables, f
     findings.extend(source_tables::check_programs(session, tables).await?);
     findings.extend(source_tables::check_parents(session, tables).await?);
     findings.push(source_tables::check_places(found));
+    findings.push(source_tables::check_tool_tables(session, spec).await?);
     findings.extend(source_server::check_chain(session).await?);
     Ok(())
 }

@@ -246,6 +246,24 @@ pub(super) async fn check_parents(session: &mut Session, tables: &[TableName]) -
     )])
 }
 
+/// Tables that look like those of gh-ost or pt-online-schema-change.
+pub(super) async fn check_tool_tables(session: &mut Session, spec: &JobSpec) -> Result<Finding, Error> {
+    let object = "tables of online schema changes";
+    let left = tables::left_to_tools(session, spec).await?;
+    if left.is_empty() {
+        return Ok(Finding::ok("PEER1830", object, "none under the job's patterns"));
+    }
+    let names: Vec<String> = left.iter().map(ToString::to_string).collect();
+    Ok(Finding::bad(
+        Severity::Warn,
+        "PEER1830",
+        object,
+        format!("{}: a pattern of the job fits, and they stay behind", list(&names)),
+        "none, or tables of a change that is going on: what they hold arrives with the rename that ends it",
+        "name a table in [[tables]] as it is (schema and table, no pattern) to replicate it all the same; drop what a tool left behind",
+    ))
+}
+
 /// Options that name a place on the source's disk.
 pub(super) fn check_places(tables: &Tables) -> Finding {
     let object = "files of the source's tables";

@@ -6,7 +6,7 @@
 use crate::core::fault::Faults;
 use crate::core::job_spec::JobSpec;
 use crate::core::shape::{TableName, TableShape};
-use crate::core::table_choice::{Chosen, SYSTEM_SCHEMAS, choose, choose_one};
+use crate::core::table_choice::{self, Chosen, SYSTEM_SCHEMAS, choose, choose_one};
 use crate::core::table_map::TableMap;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
@@ -22,6 +22,16 @@ pub async fn chosen(session: &mut Session, spec: &JobSpec) -> Result<Result<Vec<
     let is_exact = spec.selection.is_empty() && !spec.tables.is_empty();
     let found = if is_exact { Vec::new() } else { candidates(session).await? };
     Ok(choose(&spec.tables, &spec.selection, &found))
+}
+
+/// Tables that the job's rules would take if they did not look like those of an online schema change.
+///
+/// # Errors
+/// The query failed.
+pub async fn left_to_tools(session: &mut Session, spec: &JobSpec) -> Result<Vec<TableName>, Error> {
+    let is_exact = spec.selection.is_empty() && !spec.tables.is_empty();
+    let found = if is_exact { Vec::new() } else { candidates(session).await? };
+    Ok(table_choice::left_to_tools(&spec.tables, &spec.selection, &found))
 }
 
 /// Their names on the source.
