@@ -478,6 +478,30 @@ async fn a_large_transaction_becomes_visible_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p1_a_stream_cut_in_a_large_transaction_leaves_nothing_of_it() {
+    let mut bench = Bench::start(10_000).await;
+    let mut source = bench.subscribed().await;
+    source.send(&beginning(&bench.schema)).await;
+    let parts = |is_whole: bool| {
+        let changes = |at: i32| (0..100).map(|row| insert(100 + at * 100 + row)).collect();
+        let part = |at: i32| part(11, at == 0, is_whole && at == 19, changes(at));
+        (0..20).map(part).collect::<Vec<Item>>()
+    };
+    source.send(&parts(false)).await;
+    bench.until("the copy", |status| status.phase == Phase::Streaming).await;
+    drop(source);
+    let mut source = bench.subscribed().await;
+    assert_eq!(source.progress.executed, set(10));
+    assert_eq!(bench.rows().await.len(), 3, "not even what was less than a group");
+    source.send(&parts(true)).await;
+    bench
+        .until("transaction 11", |status| status.applied == set(11).to_string())
+        .await;
+    assert_eq!(bench.rows().await.len(), 3 + 2000);
+    bench.end().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_is_applied_in_few_groups_and_a_quiet_job_one_by_one() {
     let mut bench = Bench::start(8 << 20).await;
     let mut source = bench.subscribed().await;

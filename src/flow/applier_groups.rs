@@ -106,6 +106,7 @@ impl Applier<'_> {
 
     /// Commits the group; nothing flies.
     async fn commit(&mut self) -> Result<(), FlowError> {
+        debug_assert!(!self.grouper.is_inside_transaction(), "half a transaction is never committed");
         if self.grouper.is_empty() {
             return Ok(());
         }
@@ -154,6 +155,7 @@ impl Applier<'_> {
             }
             let Some(part) = self.next_part(items, stop).await? else {
                 self.meter.large(None);
+                self.grouper.abandon();
                 return Ok(self.target.large_abort().await?);
             };
             self.push(part)?;
