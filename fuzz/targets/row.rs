@@ -69,6 +69,7 @@ fuzz_target!(|data: &[u8]| {
         collation: None,
     });
     let shape = TableShape {
+        cascades: Vec::new(),
         name: TableName {
             schema: "s".into(),
             table: "t".into(),

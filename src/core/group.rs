@@ -16,6 +16,9 @@ use crate::core::shape::{ShapeId, TableShape};
 /// (facts/apply "Recommended apply engine": k = 100 to 1000 rows).
 pub const GROUP_CHANGES_MAX: u64 = 4_000;
 
+/// The same for a part of a large transaction, whose locks are held to its end anyway: as many as a few statements take.
+const PART_CHANGES_MAX: u64 = 20_000;
+
 /// A table as groups need it: its shape and how its rows lie. Shared, never changed.
 #[derive(Debug)]
 pub struct Table {
@@ -215,6 +218,12 @@ impl Grouper {
         self.group.transactions >= self.limits.transactions
             || self.group.bytes >= self.limits.bytes
             || self.group.changes >= GROUP_CHANGES_MAX
+    }
+
+    /// A part of a large transaction has reached a limit.
+    #[must_use]
+    pub fn is_part_full(&self) -> bool {
+        self.group.bytes >= self.limits.bytes || self.group.changes >= PART_CHANGES_MAX
     }
 
     /// Row changes collected.

@@ -134,7 +134,7 @@ impl Applier<'_> {
         self.target.large_begin().await?;
         let mut rows = 0;
         loop {
-            if self.grouper.is_full() && self.grouper.is_inside_transaction() {
+            if self.grouper.is_part_full() && self.grouper.is_inside_transaction() {
                 let part = self.grouper.take();
                 rows += part.changes;
                 self.target.large_part(&part).await?;

@@ -17,11 +17,8 @@ use crate::mysql::error::Error;
 use crate::mysql::target::apply::{ApplySession, Failure};
 use crate::mysql::target::fence;
 use crate::mysql::target::load_data::{self, LOAD_BYTES, Loaded};
-use crate::mysql::target::statement::{StatementLimits, TableSql};
+use crate::mysql::target::statement::{STATEMENT_ROWS_MAX, StatementLimits, TableSql};
 use crate::mysql::target::writer::{Target, expect_same_server};
-
-/// Rows of one INSERT: the upper end of the plateau of a copy (facts/apply c); ordinary rows reach the limit of bytes first.
-const ROWS_MAX: usize = 5_000;
 
 /// A connection that executes chunks, registered as one of the owner's.
 #[derive(Debug)]
@@ -91,11 +88,11 @@ impl CopyLane {
 
     async fn insert(&mut self, table: &TableSql, chunk: &Chunk) -> Result<(), Failure> {
         let limits = StatementLimits {
-            rows: ROWS_MAX,
+            rows: STATEMENT_ROWS_MAX,
             ..self.session.limits()
         };
         // Piece by piece: the text of a whole chunk is several times its rows.
-        for rows in chunk.rows.chunks(ROWS_MAX) {
+        for rows in chunk.rows.chunks(STATEMENT_ROWS_MAX) {
             let statements = table.insert(rows.iter(), limits).map_err(Failure::Other)?;
             self.session.execute(&statements).await?;
         }

@@ -16,8 +16,8 @@ use crate::mysql::quote;
 use crate::mysql::target::form::{Form, RowForm, delete_exact_form, delete_form, ignoring};
 use crate::mysql::target::literal;
 
-/// Rows in one statement; 1,000 to 5,000 is the plateau of a copy (facts/apply c).
-pub const STATEMENT_ROWS_MAX: usize = 1_000;
+/// Rows in one statement: the upper end of the plateau of a copy (facts/apply c); ordinary rows reach the limit of bytes first.
+pub const STATEMENT_ROWS_MAX: usize = 5_000;
 
 /// Any number of affected rows is right.
 pub const ANY_COUNT: u64 = u64::MAX;
