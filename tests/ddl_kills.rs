@@ -11,7 +11,7 @@ use serde_json::Value;
 use support::job_bed::JobBed;
 use support::peers::TestCluster;
 use support::servers::servers;
-use support::wait::until;
+use support::wait::{has_all, until};
 
 /// For what takes seconds on a quiet machine.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -59,11 +59,14 @@ fn restart(cluster: &mut TestCluster, name: &str) {
     cluster.peer_mut(name).restart(Some(&seed));
 }
 
+fn await_all(bed: &JobBed) {
+    let executed = bed.runtime.block_on(bed.source.executed());
+    await_job(bed, "the target has everything", |status| has_all(status, &executed));
+}
+
 /// Waits until the target has all that the source has: before that, tables cannot be compared, their names and columns change.
 fn await_equal(bed: &JobBed) {
-    // Two heartbeats from now the source's state of now is known.
-    std::thread::sleep(Duration::from_millis(2100));
-    await_job(bed, "the target has everything", |status| status["caught_up"] == true);
+    await_all(bed);
     bed.await_equal(LIMIT);
 }
 
@@ -110,8 +113,7 @@ fn bed_of(word: &str, statements: &[&str], rules: &str) -> JobBed {
 
 /// Waits until the target has all that the source has; then both queries give the same text.
 fn await_texts(bed: &JobBed, on_source: &str, on_target: &str) {
-    std::thread::sleep(Duration::from_millis(2100));
-    await_job(bed, "the target has everything", |status| status["caught_up"] == true);
+    await_all(bed);
     let expected = bed.text(&bed.source, on_source);
     assert_eq!(bed.text(&servers().target, on_target), expected);
 }
@@ -275,8 +277,7 @@ fn p3_a_mapped_table_that_changes_when_the_sink_dies_changes_once() {
     await_waiting(&bed);
     kill_sink(&mut bed);
     drop(lock);
-    std::thread::sleep(Duration::from_millis(2100));
-    await_job(&bed, "the target has everything", |status| status["caught_up"] == true);
+    await_all(&bed);
     let rows = |columns: &str, table: &str| {
         format!("SELECT GROUP_CONCAT(CONCAT_WS('|', {columns}) ORDER BY id) FROM {{}}.{table} WHERE id < 100")
     };

@@ -16,7 +16,7 @@ use support::peers::TestCluster;
 use support::schema::TestSchema;
 use support::servers::servers;
 use support::traffic::Traffic;
-use support::wait::until;
+use support::wait::{has_all, until};
 
 const JOB: &str = "drain";
 /// The bar for a planned move.
@@ -157,10 +157,10 @@ async fn a_planned_move_leaves_a_gap_below_two_seconds_and_loses_nothing() {
     tokio::task::block_in_place(|| assert!(cluster.peer_mut(&from).await_end().success()));
 
     traffic.end().await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let executed = servers().source.executed().await;
     tokio::task::block_in_place(|| {
         until("the target has everything", Duration::from_secs(30), || {
-            (status(&cluster)["caught_up"] == true).then_some(())
+            has_all(&status(&cluster), &executed).then_some(())
         });
     });
     assert_equal(&servers().source, &servers().target, &schema.base, &["t"]).await;

@@ -21,7 +21,7 @@ use support::job::JobFile;
 use support::peers::TestCluster;
 use support::schema::TestSchema;
 use support::servers::servers;
-use support::wait::until;
+use support::wait::{has_all, until};
 
 /// Table, definition, an INSERT's columns and values for key number `k` and filler `f`, the column an UPDATE sets.
 struct Table {
@@ -303,10 +303,10 @@ async fn one_run(run: u64) {
     for writer in writers {
         writer.await.expect("a writer");
     }
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let executed = servers().source.executed().await;
     tokio::task::block_in_place(|| {
         await_status(&cluster, "kills", "the target has everything", Duration::from_secs(60), |s| {
-            s["caught_up"] == true
+            has_all(s, &executed)
         });
     });
     assert_equal(&servers().source, &servers().target, &schema.base, &tables).await;

@@ -14,10 +14,12 @@ use peer::core::job_state::ErrorReport;
 use peer::core::shape::ShapeId;
 use peer::flow::byte_channel::{ByteReceiver, ByteSender, channel};
 use peer::flow::error::FlowError;
+use peer::flow::pulse::Pulse;
 use peer::flow::receiver::{self, Arrived, ReceiverArgs};
 use peer::flow::sender::{self, Outgoing, SenderArgs};
 use peer::flow::sink_meter::SinkMeter;
 use peer::flow::status::{Durable, SentTotals};
+use peer::mysql::source::heartbeat::Beat;
 use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming};
 use peer::transport::key::ClusterKey;
 use peer::transport::rate_limit::RateLimit;
@@ -75,6 +77,7 @@ impl Default for Options {
 /// A sender and a receiver at work.
 struct Link {
     to_sender: ByteSender<Outgoing>,
+    beats: watch::Sender<Beat>,
     arrived: ByteReceiver<Arrived>,
     consumed: watch::Sender<u64>,
     meter: Arc<SinkMeter>,
@@ -106,11 +109,13 @@ async fn link(options: Options) -> Link {
     let (durable_tx, durable) = watch::channel(Durable::default());
     let (consumed, consumed_rx) = watch::channel(0);
     let (live, live_rx) = watch::channel(job(options.rate));
+    let (beats, beats_rx) = watch::channel(Beat::default());
     let meter = Arc::new(SinkMeter::default());
     let mut stages = JoinSet::new();
     let send = SenderArgs {
         task: "link-test".into(),
         items,
+        pulse: Pulse::new(beats_rx, watch::channel(GtidSet::default()).1),
         frames: source.0,
         acks: source.1,
         link: LinkSpec {
@@ -138,6 +143,7 @@ async fn link(options: Options) -> Link {
     stages.spawn(async move { receiver::run(receive).await.map(|never| match never {}) });
     Link {
         to_sender,
+        beats,
         arrived,
         consumed,
         meter,
@@ -156,13 +162,11 @@ impl Link {
         self.to_sender.send(outgoing, weight).await.expect("the sender runs");
     }
 
-    async fn beat(&self, last: u64, source_now_us: u64) {
-        let beat = Outgoing::Heartbeat {
-            executed: format!("{UUID}:1-{last}"),
-            is_caught_up: true,
+    fn beat(&self, last: u64, source_now_us: u64) {
+        self.beats.send_replace(Beat {
+            executed: GtidSet::parse(&format!("{UUID}:1-{last}")).expect("a set"),
             source_now_us,
-        };
-        self.to_sender.send(beat, 100).await.expect("the sender runs");
+        });
     }
 
     /// The next item, its credit given back.
@@ -388,16 +392,16 @@ async fn lag_is_zero_when_idle_and_grows_when_stuck() {
     let set = |last: u64| GtidSet::parse(&format!("{UUID}:1-{last}")).expect("a set");
     let applied = |meter: &SinkMeter, last| meter.passed(1, &set(last));
     link.send(txn(1, Vec::new())).await;
-    link.beat(1, 1_000_000).await;
+    link.beat(1, 1_000_000);
     link.apply().await.expect("the transaction");
     applied(&link.meter, 1);
     for second in 2..4 {
-        link.beat(1, second * 1_000_000).await;
+        link.beat(1, second * 1_000_000);
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(link.meter.status().lag_ms, Some(0), "idle");
     }
     link.send(txn(4, Vec::new())).await;
-    link.beat(4, 4_100_000).await;
+    link.beat(4, 4_100_000);
     link.apply().await.expect("the transaction");
     let mut last = 0;
     for _ in 0..4 {
@@ -412,6 +416,40 @@ async fn lag_is_zero_when_idle_and_grows_when_stuck() {
     );
     applied(&link.meter, 4);
     assert_eq!(link.meter.status().lag_ms, Some(0), "applied again");
+}
+
+/// A heartbeat behind the rows would be as old as their queue, and find everything before it applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p9_a_link_held_back_by_its_rate_lags_until_the_last_row_is_there() {
+    const ROWS: u64 = 100;
+    let mut link = link(Options {
+        rate: 30_000,
+        ..Options::default()
+    })
+    .await;
+    for number in 1..=ROWS {
+        link.send(txn(number, noise(number, 1_000))).await;
+    }
+    let set = |last: u64| GtidSet::parse(&format!("{UUID}:1-{last}")).expect("a set");
+    let (begun, mut heard) = (Instant::now(), 0_u64);
+    for number in 1..=ROWS {
+        link.apply().await.expect("the transaction");
+        link.meter.passed(1, &set(number));
+        let elapsed = begun.elapsed();
+        link.beat(ROWS, (ROWS * 1_000_000) + elapsed.as_micros() as u64);
+        if number < ROWS && link.meter.status().lag_ms.is_some() {
+            heard += 1;
+            let lag = link.meter.status().lag_ms.expect("heard");
+            assert!(lag > 0, "{number} of {ROWS} rows are there after {elapsed:?}");
+        }
+    }
+    assert!(heard > ROWS / 2, "only {heard} rows were waited for with a heartbeat");
+    let done = timeout(Duration::from_secs(5), async {
+        while link.meter.status().lag_ms != Some(0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    done.await.expect("nothing is missing any more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

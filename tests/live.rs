@@ -18,7 +18,7 @@ use support::peers::TestCluster;
 use support::schema::TestSchema;
 use support::servers::servers;
 use support::traffic::Traffic;
-use support::wait::until;
+use support::wait::{has_all, until};
 
 const JOB: &str = "live";
 /// The bar for a planned move.
@@ -114,8 +114,8 @@ impl Bed {
     }
 
     async fn await_equal(&self) {
-        tokio::time::sleep(Duration::from_millis(1100)).await;
-        tokio::task::block_in_place(|| self.await_status("the target has everything", |status| status["caught_up"] == true));
+        let executed = servers().source.executed().await;
+        tokio::task::block_in_place(|| self.await_status("the target has everything", |status| has_all(status, &executed)));
         assert_equal(&servers().source, &servers().target, &self.schema.base, &["t"]).await;
     }
 }

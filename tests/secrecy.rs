@@ -13,7 +13,7 @@ use support::peers::TestCluster;
 use support::relay::Relay;
 use support::schema::TestSchema;
 use support::servers::servers;
-use support::wait::until;
+use support::wait::{has_all, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p8_a_capture_of_the_peers_port_shows_no_row_text_in_plain() {
@@ -47,10 +47,10 @@ async fn p8_a_capture_of_the_peers_port_shows_no_row_text_in_plain() {
         .cli(&["submit", &file.display().to_string(), "--wait", "--timeout", "30s"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     servers().source.run(&[&insert(1000)]).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let executed = servers().source.executed().await;
     tokio::task::block_in_place(|| {
         until("the target has everything", Duration::from_secs(20), || {
-            (cluster.any().json(&["status", "secrecy"]).ok()?["caught_up"] == true).then_some(())
+            has_all(&cluster.any().json(&["status", "secrecy"]).ok()?, &executed).then_some(())
         });
     });
     assert_equal(&servers().source, &servers().target, base, &["t"]).await;

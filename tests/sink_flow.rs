@@ -218,7 +218,6 @@ impl Source {
     async fn beat(&mut self, last: u64, source_now_us: u64) {
         let beat = SourceToSink::Heartbeat {
             executed: format!("{UUID}:1-{last}"),
-            is_caught_up: true,
             source_now_us,
         };
         self.stream.send(&beat).await.expect("sent");

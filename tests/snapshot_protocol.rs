@@ -378,6 +378,7 @@ fn start_stage(
         series: CopySeries::of("snapshot-test"),
         events,
         beats,
+        prepared: watch::Sender::default(),
         out,
         view: watch::Sender::new(MergeView::default()),
     };

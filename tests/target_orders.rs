@@ -15,7 +15,7 @@ use support::peers::{TestCluster, TestPeer};
 use support::schema::TestSchema;
 use support::servers::servers;
 use support::traffic::Traffic;
-use support::wait::until;
+use support::wait::{has_all, until};
 
 const JOB: &str = "orders";
 const SOON: Duration = Duration::from_secs(30);
@@ -67,10 +67,10 @@ fn await_state(peer: &TestPeer, state: &str) -> Value {
 }
 
 async fn await_equal(peer: &TestPeer, schema: &TestSchema) {
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let executed = servers().source.executed().await;
     tokio::task::block_in_place(|| {
         until("the target has everything", SOON, || {
-            (status(peer)["caught_up"] == true).then_some(())
+            has_all(&status(peer), &executed).then_some(())
         });
     });
     assert_equal(&servers().source, &servers().target, &schema.base, &TABLES).await;

@@ -3,6 +3,9 @@
 //! Pure. Fed by the receiver (heartbeats, transactions received) and the applier (transactions applied), read by the
 //! status publisher. Times ending in `_us` are the source's clock; `now` is this host's monotonic clock. They are
 //! never subtracted from each other: the local clock only says how much time passed since a heartbeat.
+//!
+//! A heartbeat passes the rows that wait before the link. So one that is not reached says that something is missing, also when
+//! all that was received is applied; how old it is, is known from what was applied last.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,8 +30,11 @@ struct Heartbeat {
 #[derive(Debug, Default)]
 pub struct LagClock {
     last: Option<Heartbeat>,
-    /// Source clock at the last heartbeat that was reached, or when the source was first heard.
+    /// By the source's clock, up to when all is applied: the last heartbeat that was reached or transaction that was applied,
+    /// or when the source was first heard.
     level_us: Option<u64>,
+    /// Since when, by the local clock, something is missing and nothing was applied. A floor that no step of the source's clock moves.
+    still_since: Option<Duration>,
     /// Commit times of transactions received and not applied, oldest first.
     pending_us: VecDeque<u64>,
 }
@@ -40,6 +46,7 @@ impl LagClock {
         if is_reached || self.level_us.is_none() {
             self.level_us = Some(source_now_us);
         }
+        self.still_since = if is_reached { None } else { self.still_since.or(Some(now)) };
         self.last = Some(Heartbeat {
             executed,
             source_now_us,
@@ -54,14 +61,17 @@ impl LagClock {
     }
 
     /// The `transactions` oldest received ones are done with; `applied` is what the target has now.
-    pub fn applied(&mut self, transactions: usize, applied: &GtidSet) {
-        self.pending_us.drain(..transactions.min(self.pending_us.len()));
+    pub fn applied(&mut self, transactions: usize, applied: &GtidSet, now: Duration) {
+        let mut done = self.pending_us.drain(..transactions.min(self.pending_us.len()));
+        self.level_us = done.next_back().or(self.level_us);
+        self.still_since = self.still_since.map(|_| now);
         if let Some(last) = &mut self.last
             && !last.is_reached
             && last.executed.is_subset_of(applied)
         {
             last.is_reached = true;
             self.level_us = Some(last.source_now_us);
+            self.still_since = None;
         }
     }
 
@@ -86,7 +96,8 @@ impl LagClock {
             .or(self.level_us)
             .unwrap_or(last.source_now_us);
         let behind = Duration::from_micros(source_now_us.saturating_sub(oldest_us));
-        Some(as_ms(behind.max(if silence < SILENCE_MAX {
+        let still = self.still_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        Some(as_ms(behind.max(still).max(if silence < SILENCE_MAX {
             Duration::ZERO
         } else {
             silence
@@ -144,7 +155,7 @@ mod tests {
         clock.heartbeat(set(6), 13_000_000, &set(5), s(3));
         assert_eq!(clock.lag_ms(s(3)), Some(3000));
         assert!(!clock.is_caught_up(s(3)));
-        clock.applied(1, &set(6));
+        clock.applied(1, &set(6), s(3));
         assert_eq!(clock.lag_ms(s(3)), Some(0));
     }
 
@@ -187,5 +198,33 @@ mod tests {
         clock.forget_received();
         clock.heartbeat(set(2), 6_000_000, &set(1), s(1));
         assert_eq!(clock.lag_ms(s(1)), Some(1000));
+    }
+
+    /// On a slow link each heartbeat names more than what is there, and the target is always done with what arrived.
+    #[test]
+    fn a_link_that_is_four_seconds_behind_has_a_lag_of_four_seconds() {
+        let mut clock = LagClock::default();
+        for second in 1..100_u64 {
+            let arrived = second.saturating_sub(4);
+            clock.received(1_000_000 * arrived);
+            clock.applied(1, &set(arrived.max(1)), s(second));
+            clock.heartbeat(set(second), 1_000_000 * second, &set(arrived.max(1)), s(second));
+            if second > 5 {
+                assert_eq!(clock.lag_ms(s(second)), Some(4_000), "at {second}");
+                assert!(!clock.is_caught_up(s(second)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_stuck_target_has_a_lag_though_the_source_sets_its_clock_back() {
+        let mut clock = LagClock::default();
+        clock.heartbeat(set(5), 7_200_000_000, &set(5), s(0));
+        for second in 1..10 {
+            clock.heartbeat(set(6), 3_600_000_000 + 1_000_000 * second, &set(5), s(second));
+        }
+        assert_eq!(clock.lag_ms(s(9)), Some(8_000));
+        clock.applied(1, &set(6), s(9));
+        assert_eq!(clock.lag_ms(s(9)), Some(0));
     }
 }

@@ -1,4 +1,4 @@
-//! The sender's side of the channel: items cut to size, collected into batches, heartbeats in their place.
+//! The sender's side of the channel: items cut to size, collected into batches.
 //!
 //! Fed by the stages of the source task, drained by `flow::sender`.
 
@@ -38,8 +38,8 @@ pub enum Piece {
         /// Keeps it counted in the channel.
         charge: Option<Charge>,
     },
-    /// A heartbeat.
-    Heartbeat(SourceToSink),
+    /// What the source holds prepared.
+    Prepared(SourceToSink),
     /// The end and its reason.
     Failed(ErrorReport),
 }
@@ -105,18 +105,7 @@ impl Inbox {
                     *of_last = Some(charge);
                 }
             }
-            Outgoing::Heartbeat {
-                executed,
-                is_caught_up,
-                source_now_us,
-            } => {
-                self.pieces.push_back(Piece::Heartbeat(SourceToSink::Heartbeat {
-                    executed,
-                    is_caught_up,
-                    source_now_us,
-                }));
-            }
-            Outgoing::Prepared(waiting) => self.pieces.push_back(Piece::Heartbeat(SourceToSink::Prepared {
+            Outgoing::Prepared(waiting) => self.pieces.push_back(Piece::Prepared(SourceToSink::Prepared {
                 json: serde_json::to_string(&waiting).expect("texts and numbers"),
             })),
             Outgoing::Failed(report) => self.pieces.push_back(Piece::Failed(report)),

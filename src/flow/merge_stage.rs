@@ -1,6 +1,6 @@
-//! The loop around the merger: events, rows and heartbeats in; the one sequence out.
+//! The loop around the merger: events and rows in; the one sequence out.
 //!
-//! Fed by the reader's channel, `chunk_tasks` and the heartbeat's watch; feeds the sender's channel. Owns no decision: the merger
+//! Fed by the reader's channel, `chunk_tasks` and the heartbeat's watch, at whose pace it looks around; feeds the sender's channel. Owns no decision: the merger
 //! has the order, `chunk_tasks` the steps of each chunk. Ends with an error only; whoever runs it stops it by dropping it.
 
 use std::convert::Infallible;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::core::change::{BinlogPosition, Item};
 use crate::core::copy_state::{Closed, is_at_or_after};
+use crate::core::gtid_set::GtidSet;
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::PreparedWait;
 use crate::flow::byte_channel::{ByteReceiver, ByteSender};
@@ -50,8 +51,10 @@ pub struct MergeStage {
     pub series: CopySeries,
     /// From the reader, a few events at a time.
     pub events: ByteReceiver<Vec<ReaderEvent>>,
-    /// From the heartbeat.
+    /// When it is time to look around.
     pub beats: watch::Receiver<Beat>,
+    /// What was prepared and waits, for `flow::pulse`.
+    pub prepared: watch::Sender<GtidSet>,
     /// To the sender.
     pub out: ByteSender<Outgoing>,
     /// For people.
@@ -86,6 +89,7 @@ impl MergeStage {
                         self.advance(&mut items)?;
                         self.emit(&mut items).await?;
                     }
+                    self.tell_prepared();
                 }
                 done = self.tasks.next(), if !self.is_over && !self.tasks.is_idle() => {
                     match done? {
@@ -100,7 +104,7 @@ impl MergeStage {
                     changed.map_err(|_| FlowError::Ended { while_: "the source's clock was read" })?;
                     self.advance(&mut items)?;
                     self.emit(&mut items).await?;
-                    self.heartbeat().await?;
+                    self.look_around().await?;
                 }
             }
         }
@@ -171,8 +175,8 @@ impl MergeStage {
         Ok(())
     }
 
-    async fn heartbeat(&mut self) -> Result<(), FlowError> {
-        let beat = self.beats.borrow_and_update().clone();
+    /// Tells where it stands.
+    async fn look_around(&mut self) -> Result<(), FlowError> {
         let phase = if self.merger.copy().is_done() {
             SourcePhase::Streaming
         } else {
@@ -184,19 +188,18 @@ impl MergeStage {
             position: self.merger.position().clone(),
             is_over: self.is_over,
         });
-        let outgoing = Outgoing::Heartbeat {
-            is_caught_up: phase == SourcePhase::Streaming && beat.executed.is_subset_of(self.merger.passed()),
-            // What is prepared is not visible: the target lacks nothing of it.
-            executed: beat.executed.subtract(&self.merger.waiting()).to_string(),
-            source_now_us: beat.source_now_us,
-        };
-        self.say(outgoing).await?;
         let waiting = self.merger.waiting_view();
         if self.waiting_told != waiting {
             self.waiting_told.clone_from(&waiting);
             self.say(Outgoing::Prepared(waiting)).await?;
         }
         Ok(())
+    }
+
+    fn tell_prepared(&self) {
+        if self.merger.has_waiting() || !self.prepared.borrow().is_empty() {
+            self.prepared.send_replace(self.merger.waiting());
+        }
     }
 
     async fn say(&mut self, outgoing: Outgoing) -> Result<(), FlowError> {

@@ -96,6 +96,12 @@ impl Merger {
         set
     }
 
+    /// There are some.
+    #[must_use]
+    pub const fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// The same for people; None: there is none.
     #[must_use]
     pub fn waiting_view(&self) -> Option<PreparedWait> {

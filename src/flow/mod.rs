@@ -19,6 +19,7 @@ pub mod passed;
 mod prepared_start;
 pub mod prerequisites;
 pub mod projector;
+pub mod pulse;
 mod pump;
 pub mod receiver;
 pub mod sender;

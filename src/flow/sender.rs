@@ -1,9 +1,10 @@
 //! Batches items and sends them within the sink's credit and the link's rate.
 //!
 //! Fed by `flow::merger` through a byte channel of `Outgoing`; feeds the link, and reads what the sink sends back. A batch
-//! leaves at once when the link is idle; while credit or rate hold it back, what piles up joins it. Heartbeats keep
-//! their place between the items. While it waits for anything it sends an empty batch each second, so that the sink can
-//! tell a slow link from a dead one. It does not retry: a stream that failed is opened anew by the sink.
+//! leaves at once when the link is idle; while credit or rate hold it back, what piles up joins it. Heartbeats pass the
+//! items: one that waited behind them would find them all applied, however long the queue is (P9). While it waits for
+//! anything it sends an empty batch each second, so that the sink can tell a slow link from a dead one. It does not
+//! retry: a stream that failed is opened anew by the sink.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,6 +19,7 @@ use crate::core::job_state::{ErrorReport, PreparedWait};
 use crate::flow::byte_channel::ByteReceiver;
 use crate::flow::error::FlowError;
 use crate::flow::inbox::{Inbox, Piece};
+use crate::flow::pulse::Pulse;
 use crate::flow::source_series::SenderSeries;
 use crate::flow::status::{Durable, SentTotals};
 use crate::transport::rate_limit::{RateLimit, Turn};
@@ -30,7 +32,7 @@ use crate::wire::pieces::frames;
 /// Time without a frame after which an empty one goes. A fifth of what the sink takes for a dead path.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 
-/// Share of a second's rate that one batch takes at most, so that heartbeats are not late behind it.
+/// Share of a second's rate that one batch takes at most, so that a heartbeat is not late behind it.
 const BATCHES_PER_SECOND: u64 = 20;
 
 /// No batch is cut smaller than this for the sake of the rate: smaller ones do not compress.
@@ -41,16 +43,7 @@ const BATCH_BYTES_MIN: u64 = 4096;
 pub enum Outgoing {
     /// An element of the sequence.
     Item(Item),
-    /// Each second, and when the source becomes idle (PROTOCOLS 11, 12).
-    Heartbeat {
-        /// The source's `@@gtid_executed`, canonical text.
-        executed: String,
-        /// Nothing is left to read.
-        is_caught_up: bool,
-        /// The source server's clock, microseconds since the epoch.
-        source_now_us: u64,
-    },
-    /// Behind a heartbeat, when it changed: prepared transactions that wait.
+    /// When it changed: prepared transactions that wait.
     Prepared(Option<PreparedWait>),
     /// The last thing of a subscription: why it ends. The sender delivers what came before it.
     Failed(ErrorReport),
@@ -62,7 +55,6 @@ impl Outgoing {
     pub fn weight(&self) -> usize {
         match self {
             Self::Item(item) => item_bytes(item),
-            Self::Heartbeat { executed, .. } => 64 + executed.len(),
             Self::Prepared(_) => 512,
             Self::Failed(report) => 64 + report.text.len() + report.fix.len(),
         }
@@ -76,6 +68,8 @@ pub struct SenderArgs {
     pub task: String,
     /// What is to be sent.
     pub items: ByteReceiver<Outgoing>,
+    /// What the sink measures its lag by.
+    pub pulse: Pulse,
     /// To the sink.
     pub frames: FrameSender,
     /// From the sink.
@@ -98,6 +92,7 @@ pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowEr
     let SenderArgs {
         task,
         items,
+        pulse,
         frames,
         mut acks,
         link,
@@ -109,6 +104,7 @@ pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowEr
     let granted = watch::Sender::new(window_bytes);
     let inbox = Inbox::new(items, &link);
     let mut sender = Sender {
+        pulse,
         frames,
         link,
         granted: granted.subscribe(),
@@ -149,6 +145,7 @@ async fn read_acks(
 }
 
 struct Sender {
+    pulse: Pulse,
     frames: FrameSender,
     link: LinkSpec,
     /// Bytes of batches the sink ever allowed, the first window included.
@@ -168,7 +165,7 @@ impl Sender {
             match inbox.front() {
                 None => {}
                 Some(Piece::Item { .. }) => self.send_batch(&mut inbox).await?,
-                Some(Piece::Heartbeat(_) | Piece::Failed(_)) => {
+                Some(Piece::Prepared(_) | Piece::Failed(_)) => {
                     let is_end = self.send_message(inbox.pop()).await?;
                     if is_end {
                         break;
@@ -179,10 +176,10 @@ impl Sender {
         Ok(self.frames.finish().await?)
     }
 
-    /// Sends a heartbeat or the end; true: it was the end.
+    /// Sends what is no item; true: it was the end.
     async fn send_message(&mut self, piece: Option<Piece>) -> Result<bool, FlowError> {
         let (message, is_end) = match piece {
-            Some(Piece::Heartbeat(message)) => (message, false),
+            Some(Piece::Prepared(message)) => (message, false),
             Some(Piece::Failed(report)) => {
                 let report_json = serde_json::to_string(&report).expect("a report has only text");
                 (
@@ -289,12 +286,13 @@ impl Sender {
             .clamp(1, DATA_BYTES_MAX / 2)
     }
 
-    /// Waits for `work` and sends an empty batch for each second it takes. Empty batches need no credit.
+    /// Waits for `work`, passes heartbeats on and sends an empty batch for each second without one. Neither needs credit.
     async fn staying_alive<T>(&mut self, work: impl Future<Output = T>) -> Result<T, FlowError> {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
                 biased;
+                heartbeat = self.pulse.next() => self.send_frame(heartbeat.to_frame()).await?,
                 done = &mut work => return Ok(done),
                 () = tokio::time::sleep(ALIVE_EVERY) => {
                     let body = encode_batch(&[], compression(&self.link), &mut self.encoder)?;

@@ -157,17 +157,19 @@ impl SinkMeter {
 
     /// Transactions without changes in scope were passed; there is nothing of them to commit but progress.
     pub fn passed(&self, transactions: usize, added: &GtidSet) {
+        let now = self.now();
         let state = &mut *self.lock();
         state.applied.union(added);
-        state.lag.applied(transactions, &state.applied);
+        state.lag.applied(transactions, &state.applied, now);
         state.status.totals.transactions += transactions as u64;
     }
 
     /// A group was committed. What it held of transactions must have been `passed` or be counted by `transactions`.
     pub fn committed(&self, group: Committed<'_>) {
+        let now = self.now();
         let state = &mut *self.lock();
         state.applied.union(group.added);
-        state.lag.applied(group.transactions, &state.applied);
+        state.lag.applied(group.transactions, &state.applied, now);
         state.durable.clone_from(group.durable);
         state.durable_seq = group.seq;
         state.status.totals.transactions += group.transactions as u64;

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::core::gtid_set::GtidSet;
 use crate::core::ids::{ClusterId, JobId};
 use crate::core::job_spec::{DatabaseSpec, JobSpec};
 use crate::core::progress::Progress;
@@ -25,6 +26,7 @@ use crate::flow::merge_stage::{MergeStage, MergeView};
 use crate::flow::merger::Merger;
 use crate::flow::prerequisites;
 use crate::flow::projector::Projector;
+use crate::flow::pulse::Pulse;
 use crate::flow::pump::{Pump, event_bytes};
 use crate::flow::sender::{self, Outgoing, SenderArgs};
 use crate::flow::source_series::{CopySeries, ReaderSeries};
@@ -103,10 +105,12 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
     frames.send(&SourceToSink::Accepted { source_uuid: None }).await?;
     let (out, items) = channel(args.budget_bytes / 2, QUEUE_ITEMS);
     let watches = Watches::default();
+    let (beats_out, beats) = watch::channel(Beat::default());
     let task = format!("{}/source", args.job.name);
     let sending = SenderArgs {
         task: task.clone(),
         items,
+        pulse: Pulse::new(beats.clone(), watches.prepared.subscribe()),
         frames,
         acks,
         link: args.spec.link.clone(),
@@ -125,6 +129,8 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
         budget_bytes: args.budget_bytes / 2,
         spill: args.spill,
         out: out.clone(),
+        beats: (beats_out, beats),
+        prepared: watches.prepared.clone(),
     };
     let feeding = feed.run(args.progress, watches.view.clone());
     tokio::select! {
@@ -177,6 +183,7 @@ struct Watches {
     view: watch::Sender<MergeView>,
     sent: watch::Sender<SentTotals>,
     durable: watch::Sender<Durable>,
+    prepared: watch::Sender<GtidSet>,
 }
 
 async fn publish(watches: &Watches, status: &watch::Sender<SourceStatus>) -> Infallible {
@@ -204,6 +211,8 @@ struct Feed {
     budget_bytes: usize,
     spill: SpillFolder,
     out: ByteSender<Outgoing>,
+    beats: (watch::Sender<Beat>, watch::Receiver<Beat>),
+    prepared: watch::Sender<GtidSet>,
 }
 
 impl Feed {
@@ -222,7 +231,7 @@ impl Feed {
         }
         let reader = self.open_reader(&start).await?;
         let (events_out, events) = channel(self.budget_bytes, QUEUE_ITEMS);
-        let (beats_out, beats) = watch::channel(Beat::default());
+        let (beats_out, beats) = self.beats;
         let mut feeders = JoinSet::new();
         let pump = Pump::new(ReaderSeries::of(&self.task), self.spill.clone(), events_out);
         feeders.spawn(run_pump(reader, pump));
@@ -236,6 +245,7 @@ impl Feed {
             series: CopySeries::of(&self.task),
             events,
             beats,
+            prepared: self.prepared,
             out: self.out,
             view,
             spec: self.spec.clone(),

@@ -162,12 +162,10 @@ pub enum SourceToSink {
         /// The server it reads, when it already answered.
         source_uuid: Option<String>,
     },
-    /// Where reading stands; sent each second.
+    /// What there is to read; sent each second, past the batches that wait.
     Heartbeat {
-        /// GTIDs read so far, as canonical text.
+        /// GTIDs the source has executed, less what is prepared and waits, as canonical text.
         executed: String,
-        /// Nothing was left to read.
-        is_caught_up: bool,
         /// The source server's clock, microseconds since 1970.
         source_now_us: u64,
     },

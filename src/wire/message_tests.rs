@@ -68,7 +68,7 @@ golden! {
     rate_is_these_bytes: SinkToSource::Rate { bytes_per_s: 5 } => "01010205";
     durable_is_these_bytes: SinkToSource::Durable { executed: "u:1".into(), seq: 9 } => "01010103753a3109";
     accepted_is_these_bytes: SourceToSink::Accepted { source_uuid: Some("u".into()) } => "010100010175";
-    heartbeat_is_these_bytes: SourceToSink::Heartbeat { executed: "u:1".into(), is_caught_up: true, source_now_us: 1 } => "01010103753a310101";
+    heartbeat_is_these_bytes: SourceToSink::Heartbeat { executed: "u:1".into(), source_now_us: 1 } => "01010103753a3101";
     failed_is_these_bytes: SourceToSink::Failed { report_json: "{}".into(), disposition: Disposition::Fatal } => "010102027b7d02";
     ping_is_these_bytes: Request::Ping => "010100";
     status_request_is_these_bytes: Request::Status { job: JobName("j".into()) } => "010101016a";
@@ -143,7 +143,7 @@ proptest! {
     }
 
     #[test]
-    fn subscription_messages_come_back(n: [u64; 4], a: String, b: String, is_caught_up: bool, uuid: Option<String>) {
+    fn subscription_messages_come_back(n: [u64; 4], a: String, b: String, uuid: Option<String>) {
         let subscribe = Subscribe {
             job: JobName(a.clone()), inc: Incarnation(n[0]), epoch: Epoch(n[1]), src_epoch: SourceEpoch(n[2]),
             sink: NodeId(b.clone()), spec_json: b.clone(), progress_json: a.clone(), window_bytes: n[3],
@@ -156,7 +156,7 @@ proptest! {
             let message = SourceToSink::Failed { report_json: a.clone(), disposition };
             prop_assert_eq!(back(&message), Ok(message));
         }
-        let heartbeat = SourceToSink::Heartbeat { executed: b, is_caught_up, source_now_us: n[2] };
+        let heartbeat = SourceToSink::Heartbeat { executed: b, source_now_us: n[2] };
         for message in [heartbeat, SourceToSink::Accepted { source_uuid: uuid }] {
             prop_assert_eq!(back(&message), Ok(message));
         }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
+use peer::core::gtid_set::GtidSet;
 
 use super::guard;
 
@@ -79,6 +80,14 @@ impl Server {
                 .unwrap_or_else(|e| panic!("{statement}: {e}"));
         }
         conn.disconnect().await.expect("disconnects");
+    }
+
+    /// Everything it has executed.
+    pub async fn executed(&self) -> GtidSet {
+        let mut conn = self.conn().await;
+        let found: Option<String> = conn.query_first("SELECT @@GLOBAL.gtid_executed").await.expect("a set");
+        conn.disconnect().await.expect("disconnects");
+        GtidSet::parse(&found.expect("a row")).expect("a set")
     }
 
     /// One number.

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use peer::core::gtid_set::GtidSet;
+use serde_json::Value;
+
 /// Polls `condition` each 50 ms until it gives a value.
 pub fn until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -27,4 +30,10 @@ where
         assert!(start.elapsed() < limit, "waited {limit:?} for: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// A job's status says that the target has `executed`: heard of it, and has caught up with what was heard of.
+pub fn has_all(status: &Value, executed: &GtidSet) -> bool {
+    let read = status["position"]["read"].as_str().and_then(|text| GtidSet::parse(text).ok());
+    status["caught_up"] == true && read.is_some_and(|read| executed.is_subset_of(&read))
 }
