@@ -421,7 +421,15 @@ fn p1_a_second_job_goes_into_a_table_only_when_told_or_apart() {
         bed.job.extra = bed.filled(&rule(table, more));
         let submitted = bed.cluster.any().json(&["submit", &bed.file()]);
         match state {
-            "refused" => assert!(submitted.expect_err("refused").to_string().contains("rows in it")),
+            "refused" => {
+                let found = bed.filled("job first writes {}.every, from {}.a");
+                let told = submitted.expect_err("refused").to_string();
+                assert!(told.contains("PEER1826") && told.contains(&found), "{told}");
+                let plan = bed.cluster.any().cli(&["plan", &bed.file(), "--json"]);
+                let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+                let told = plan["faults"][0]["found"].as_str().unwrap_or_default();
+                assert!(plan["result"] == "refused" && told.contains(&found), "{plan:#}");
+            }
             state => {
                 submitted.unwrap_or_else(|talk| panic!("{name}: {talk}"));
                 bed.await_state(state);

@@ -106,3 +106,56 @@ fn a_plan_says_what_a_submit_would_do_and_does_nothing() {
         text.contains("sink bj-2: new -> excluded").then_some(())
     });
 }
+
+#[test]
+fn a_plan_refuses_a_table_that_another_job_of_the_cluster_writes_and_says_which() {
+    let mut cluster = TestCluster::new("clash");
+    cluster.add("sh-1", "shanghai", &[]);
+    cluster.add("bj-1", "beijing", &[]);
+    cluster.await_members(2);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let peer = cluster.peer("bj-1");
+    let plan = |name: &str, tables: &str| {
+        let text = job("0", "beijing", "").replace("\"orders\"", &format!("\"{name}\""));
+        let (head, _) = text.split_once("[[tables]]").unwrap();
+        fs::write(file.path(), format!("{head}{tables}")).unwrap();
+        let output = peer.cli(&["plan", path, "--json"]);
+        let view: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), view)
+    };
+    let table = |more: &str| format!("[[tables]]\nschema = \"s\"\ntable = \"t\"\n{more}\n");
+    assert_eq!(plan("low", &table("where = \"id < 10\"")).1["result"], "create");
+    peer.json(&["submit", path]).unwrap();
+
+    let (code, view) = plan("high", &table(""));
+    assert_eq!((code, &view["result"]), (Some(1), &"refused".into()), "{view:#}");
+    let fault = &view["faults"][0];
+    assert_eq!(
+        (&fault["code"], &fault["found"]),
+        (&"PEER1826".into(), &"job low writes s.t, from s.t".into())
+    );
+    assert!(fault["fix"].as_str().unwrap().contains("merge = true"), "{fault}");
+    let text = peer.cli(&["plan", path]);
+    let text = String::from_utf8_lossy(&text.stdout)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        text.contains("would not be taken") && text.contains("FAIL PEER1826: job low writes s.t"),
+        "{text}"
+    );
+
+    for apart in [
+        table("where = \"id >= 10\""),
+        table("merge = true"),
+        table("to = { table = \"u\" }"),
+        "[[tables]]\nschema = \"other\"\n".to_owned(),
+    ] {
+        let (code, view) = plan("high", &apart);
+        assert_eq!((code, &view["result"]), (Some(0), &"create".into()), "{apart}: {view:#}");
+    }
+    // Its own tables are no other job's.
+    assert_eq!(plan("low", &table("where = \"id < 10\"")).1["result"], "unchanged");
+    assert_eq!(plan("low", &table("")).1["result"], "update");
+}

@@ -40,14 +40,18 @@ pub async fn answer(me: &Me, question: Question) -> Report {
     let looked = match question.part {
         Part::Reach => Ok(reach(spec).await),
         Part::Source => preflight::check_source(spec, &now_us).await,
-        Part::Target => preflight::check_target(spec, question.source.as_ref(), question.is_known, &now_us).await,
+        Part::Target => preflight::check_target(&question, &now_us).await,
+        Part::Writers => preflight::writers(spec, &question.own).await.map(|writers| Report {
+            writers,
+            ..Report::default()
+        }),
     };
     // Only what breaks on the way is an error.
     let mut report = looked.unwrap_or_else(|error| {
         let lost = |part| (question.part == part).then(|| preflight::not_reached(&error));
         Report {
             source_lost: lost(Part::Source),
-            target_lost: lost(Part::Target),
+            target_lost: lost(Part::Target).or_else(|| lost(Part::Writers)),
             ..Report::default()
         }
     });
@@ -66,8 +70,8 @@ async fn reach(spec: &JobSpec) -> Report {
 }
 
 /// A peer's answer, and its clock beside this peer's.
-struct Answered {
-    report: Report,
+pub(super) struct Answered {
+    pub(super) report: Report,
     clock: ClockReading,
 }
 
@@ -132,7 +136,7 @@ impl PeerHandle {
         told
     }
 
-    async fn ask_check(&self, peer: &NodeId, question: &Question, limit: Duration) -> Result<Answered, String> {
+    pub(super) async fn ask_check(&self, peer: &NodeId, question: &Question, limit: Duration) -> Result<Answered, String> {
         let late = format!("no answer within {} s", limit.as_secs());
         if *peer == self.me.node {
             let report = timeout(limit, answer(&self.me, question.clone())).await.map_err(|_| late)?;
@@ -178,9 +182,11 @@ impl Round<'_> {
         let peer = looker?;
         let name = name_of(&self.handle.view().roster, &peer);
         let part = if side == Side::Source { Part::Source } else { Part::Target };
+        let own = source.as_ref().map(|source| source.own(self.spec)).unwrap_or_default();
         let question = Question {
             source,
             is_known: self.is_known,
+            writers: self.handle.writers_of_cluster(self.spec, &own),
             ..Question::of(part, self.spec)
         };
         let answered = self.handle.ask_check(&peer, &question, LOOK_TIME_MAX).await;
@@ -205,7 +211,7 @@ impl Round<'_> {
 }
 
 /// The connection to the database did not break on the way.
-fn unbroken(answered: Answered) -> Result<Answered, String> {
+pub(super) fn unbroken(answered: Answered) -> Result<Answered, String> {
     let report = &answered.report;
     match report.source_lost.as_ref().or(report.target_lost.as_ref()) {
         Some(lost) => Err(lost.fault.found.clone()),

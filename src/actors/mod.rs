@@ -8,6 +8,7 @@ pub mod errands;
 pub mod flow_guard;
 pub mod handle;
 pub mod incoming;
+pub mod job_clashes;
 pub mod job_table;
 pub mod link_rates;
 pub mod me;

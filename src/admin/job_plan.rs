@@ -44,6 +44,7 @@ pub fn plan_view(spec: &JobSpec, old: Option<&JobRecord>, view: &ClusterView, ro
         table: digest(view, root),
         tables: None,
         tables_faults: Vec::new(),
+        other_jobs: Vec::new(),
         faults,
     }
 }

@@ -29,6 +29,7 @@ use crate::core::job_record::{HoldKind as RecordHold, JobRecord};
 use crate::core::job_spec::JobSpec;
 use crate::core::job_versions::spec_of;
 use crate::core::spec_diff::differences;
+use crate::core::table_writers::Own;
 
 /// A running peer behind the doors.
 pub struct Live {
@@ -228,7 +229,15 @@ impl Cluster for Live {
             let old = table.get(&spec.name).filter(|record| record.is_alive());
             let old = old.map(AsRef::as_ref);
             let plan = plan_view(&spec, old, &view, table.root(), &self.handle.me.name);
-            Ok(plan.with_tables(self.handle.planned_tables(&spec).await))
+            let tables = self.handle.planned_tables(&spec).await;
+            // Without a look at the source, what the text names.
+            let own = if tables.own.is_empty() {
+                Own::named(&spec)
+            } else {
+                tables.own.clone()
+            };
+            let others = self.handle.job_clashes(&spec, &own).await;
+            Ok(plan.with_tables(tables).with_other_jobs(others))
         })
     }
 

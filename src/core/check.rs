@@ -9,6 +9,8 @@ use crate::core::fault::{Fault, Faults};
 use crate::core::finding::{Finding, Severity};
 use crate::core::job_spec::JobSpec;
 use crate::core::shape::{Column, TableName};
+use crate::core::table_choice::choose_one;
+use crate::core::table_writers::{Own, Writer};
 
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,6 +47,8 @@ pub enum Part {
     Source,
     /// Look at the target, with what was found on the source.
     Target,
+    /// Which other jobs go into the tables of `Question::own` on the target?
+    Writers,
 }
 
 /// A question to one peer. Changes nothing.
@@ -60,6 +64,12 @@ pub struct Question {
     /// The job is in the job table: what it has on the target is its own.
     #[serde(default)]
     pub is_known: bool,
+    /// Other jobs of the cluster that go into the same tables; only with `Part::Target`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writers: Vec<Writer>,
+    /// The job's tables; only with `Part::Writers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<Own>,
 }
 
 /// What it answers.
@@ -86,6 +96,9 @@ pub struct Report {
     /// The clock of the database that was looked at.
     #[serde(default)]
     pub clock: Option<ClockReading>,
+    /// Other jobs that go into the same tables, as the target knows them; only of `Part::Writers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writers: Vec<Writer>,
 }
 
 impl Question {
@@ -97,6 +110,8 @@ impl Question {
             spec: spec.clone(),
             source: None,
             is_known: false,
+            writers: Vec::new(),
+            own: Vec::new(),
         }
     }
 }
@@ -152,6 +167,18 @@ pub struct SourceFacts {
     pub left_out: usize,
 }
 
+impl SourceFacts {
+    /// The job's tables, as they are compared with those of other jobs.
+    #[must_use]
+    pub fn own(&self, spec: &JobSpec) -> Vec<Own> {
+        let of = |table: &TableFacts| {
+            let chosen = choose_one(&spec.tables, &spec.selection, &table.source)?;
+            Some(Own::of(&chosen, table.key.clone()))
+        };
+        self.tables.iter().filter_map(of).collect()
+    }
+}
+
 /// What one server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerFacts {
@@ -186,6 +213,9 @@ pub struct TableFacts {
     pub collation: Option<String>,
     /// It has a row key.
     pub has_key: bool,
+    /// The columns of that key on the target, in lower case; None: told by a peer that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Vec<String>>,
 }
 
 /// One line of the report.

@@ -88,5 +88,6 @@ mod table_matcher;
 pub mod table_merge;
 pub mod table_plan;
 pub mod table_wanted;
+pub mod table_writers;
 pub mod value;
 pub mod version_constraint;

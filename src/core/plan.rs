@@ -27,6 +27,17 @@ const LIVE: [&str; 12] = [
     "source.preferences",
 ];
 
+/// What decides whether the two databases can carry the job, each with everything below it.
+const OF_DATABASES: [&str; 7] = [
+    "selection",
+    "sink.drop_triggers",
+    "sink.endpoint",
+    "sink.meta_schema",
+    "source.endpoint",
+    "source.start",
+    "tables",
+];
+
 /// Where the job stands that would be updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -139,12 +150,19 @@ pub fn fixed_part(spec: &Value) -> Value {
     kept("", spec)
 }
 
+/// A difference after which the databases must be looked at as for a new job.
+#[must_use]
+pub fn is_of_databases(path: &str) -> bool {
+    OF_DATABASES.into_iter().any(|above| is_below(path, above))
+}
+
 fn is_live(path: &str) -> bool {
-    let is_below = |live: &str| {
-        path.strip_prefix(live)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    LIVE.into_iter().any(is_below)
+    LIVE.into_iter().any(|above| is_below(path, above))
+}
+
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The class of one field. Fields that say what is replicated bind the progress in the target; all others only the tasks.

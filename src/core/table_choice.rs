@@ -282,7 +282,7 @@ pub fn target_schemas(exact: &[TableName], selection: &Selection) -> BTreeSet<St
 }
 
 /// The rules as if every table were written as one; every table of the server when there are none.
-fn rules_of(exact: &[TableName], selection: &Selection) -> Vec<TableRule> {
+pub(super) fn rules_of(exact: &[TableName], selection: &Selection) -> Vec<TableRule> {
     let plain = |schema, table| TableRule {
         which: TablePattern { schema, table },
         filter: None,

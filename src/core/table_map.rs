@@ -119,6 +119,13 @@ impl TableShape {
         }
         Cow::Owned(shape)
     }
+
+    /// The columns of its key, in lower case; empty without one.
+    #[must_use]
+    pub fn key_names(&self) -> Vec<String> {
+        let of_key = self.key.iter().flat_map(|key| &key.columns);
+        of_key.map(|at| self.columns[*at].name.to_lowercase()).collect()
+    }
 }
 
 /// The key, by the ordinals of the target.

@@ -1,6 +1,6 @@
 //! Names and patterns of tables, compiled, and the new names that their groups give.
 //!
-//! Used by `core::table_choice` for each rule and exclude.
+//! Used by `core::table_choice` for each rule and exclude, and by `core::table_writers` for rules of other jobs.
 
 use regex::{Captures, Regex};
 
@@ -101,6 +101,28 @@ impl Groups<'_> {
             table: part(&to.table, &name.table, table.or(schema)),
         }
     }
+}
+
+/// Some table that the pattern fits may get this name. Groups stand for anything.
+pub(super) fn leads_to(which: &TablePattern, to: &Renaming, name: &TableName) -> bool {
+    let fits = |template: &Option<String>, pattern: Option<&NamePattern>, name: &str| match (template, pattern) {
+        (Some(template), _) => Regex::new(&any_of(template)).is_ok_and(|regex| regex.is_match(name)),
+        (None, Some(pattern)) => Name::of(pattern).is_ok_and(|pattern| pattern.is_match(name)),
+        (None, None) => true,
+    };
+    fits(&to.schema, Some(&which.schema), &name.schema) && fits(&to.table, which.table.as_ref(), &name.table)
+}
+
+/// The expression of every name that a template can become.
+fn any_of(template: &str) -> String {
+    let mut parts = template.split('$');
+    let mut text = regex::escape(parts.next().unwrap_or_default());
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        text.push_str(if rest.len() < part.len() { ".*" } else { "\\$" });
+        text.push_str(&regex::escape(rest));
+    }
+    format!("(?i)^{text}$")
 }
 
 /// `$1_old` means group 1 and `_old`, where the regex crate would look for a group of that whole name.

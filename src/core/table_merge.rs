@@ -1,9 +1,11 @@
 //! Whether several tables of the source may become one table of the target: when a person says so, or when their keys cannot clash.
 //!
-//! Used by `table_choice` for the tables of one job and by `mysql::target::shared` for those of several. Proves only what is plain: two
-//! `where` that bound the same column of the key by numbers, without a number in common.
+//! Used by `table_choice` for the tables of one job, by `table_writers` (before a job starts) and `mysql::target::shared` (when it does) for
+//! those of several. Proves only what is plain: two `where` that bound the same column of the key by numbers, without a number in common.
 
 use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
 
 use crate::core::expr::{Comparison, Expr};
 use crate::core::expr_parse::parse;
@@ -15,15 +17,19 @@ use crate::core::table_choice::Chosen;
 pub(super) const TWO_SOURCES: &str = "PEER1122";
 
 /// Which rows of a table travel.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     filter: Option<String>,
     /// Names of columns, on the source in lower case and on the target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     renamed: BTreeMap<String, String>,
 }
 
 impl Rows {
-    fn of_chosen(chosen: &Chosen) -> Self {
+    /// Those of a table as a job chooses it.
+    #[must_use]
+    pub fn of_chosen(chosen: &Chosen) -> Self {
         let Some(rule) = &chosen.rule else { return Self::default() };
         let renamed = rule.to.columns.iter().map(|(old, new)| (old.to_lowercase(), new.clone()));
         Self {
@@ -69,6 +75,14 @@ pub fn apart_by(one: &Rows, other: &Rows) -> Option<String> {
     let others = other.ranges();
     let is_apart = |(name, range): &(String, Range)| others.get(name).is_some_and(|other| range.and(*other).is_empty());
     one.ranges().into_iter().find(is_apart).map(|(name, _)| name)
+}
+
+/// A table and another one that go into one table of the target: a key may come from both, and nobody says that none does. `key` are the
+/// columns of the first one's key on the target, in lower case; None: not known.
+#[must_use]
+pub fn may_clash(is_merged: bool, rows: &Rows, key: Option<&[String]>, other: &Rows) -> bool {
+    let is_of_key = |column: String| key.is_none_or(|key| key.contains(&column));
+    !is_merged && !apart_by(rows, other).is_some_and(is_of_key)
 }
 
 /// Every two tables that would be one on the target without anybody saying so, compared without case: many servers fold it.

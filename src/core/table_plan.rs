@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::fault::Fault;
 use crate::core::shape::TableShape;
+use crate::core::table_writers::Own;
 
 /// What the source has of the tables a job chooses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ pub struct TablesPlan {
     pub tables: Option<Vec<TablePlan>>,
     /// Why not, or why the job would be refused.
     pub faults: Vec<Fault>,
+    /// The same tables, as they are compared with those of other jobs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<Own>,
 }
 
 /// One table.
@@ -43,7 +47,11 @@ impl TablesPlan {
     /// The tables are not known.
     #[must_use]
     pub fn unknown(faults: Vec<Fault>) -> Self {
-        Self { tables: None, faults }
+        Self {
+            tables: None,
+            faults,
+            own: Vec::new(),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::core::finding::{Finding, Severity, faults};
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::ErrorReport;
 use crate::core::table_plan::{TablePlan, TablesPlan};
+use crate::core::table_writers::Own;
 use crate::flow::error::FlowError;
 use crate::flow::sink_flow::{SinkArgs, SourcePeer};
 use crate::mysql::error::Error;
@@ -87,6 +88,7 @@ pub async fn plan_tables(spec: &JobSpec) -> TablesPlan {
         Ok(Ok(shapes)) => TablesPlan {
             tables: Some(shapes.iter().map(TablePlan::of).collect()),
             faults: Vec::new(),
+            own: shapes.iter().map(Own::of_shape).collect(),
         },
         Ok(Err(Faults(faults))) => TablesPlan::unknown(faults),
         Err(error) => TablesPlan::unknown(vec![error.fault()]),

@@ -17,8 +17,7 @@ async fn plan_over_http_tells_what_a_submit_would_do() {
     assert_eq!((status, &plan["result"]), (200, &"update".into()));
     let mut keys: Vec<&String> = plan.as_object().unwrap().keys().collect();
     keys.sort();
-    let expected =
-        "as_seen_by differences faults name placement placement_summary result running table tables tables_faults version";
+    let expected = "as_seen_by differences faults name other_jobs placement placement_summary result running table tables tables_faults version";
     assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());
     assert_eq!(plan["differences"][0]["impact"], "restart");
     assert_eq!(

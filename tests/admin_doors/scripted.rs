@@ -218,6 +218,7 @@ fn planned(text: &str) -> PlanView {
         },
         tables: None,
         tables_faults: Vec::new(),
+        other_jobs: Vec::new(),
         faults,
     }
 }

@@ -1,6 +1,7 @@
 //! What can be wrong on the target, and between the two.
 
-use peer::core::job_spec::Secret;
+use peer::core::job_spec::{JobSpec, Secret};
+use peer::core::table_choice::{NamePattern, Renaming, TablePattern, TableRule};
 
 use super::bed::{Bed, On, Seed, seed};
 
@@ -10,13 +11,13 @@ const GONE: [&str; 1] = ["DROP DATABASE IF EXISTS {s}"];
 pub fn seeds(bed: &Bed) -> Vec<Seed> {
     let mut seeds = server(bed);
     seeds.extend(pair());
-    seeds.extend(tables());
+    seeds.extend(tables(bed));
     seeds
 }
 
 fn server(bed: &Bed) -> Vec<Seed> {
     let user = bed.user.clone();
-    let as_user = move |spec: &mut peer::core::job_spec::JobSpec| {
+    let as_user = move |spec: &mut JobSpec| {
         spec.sink.endpoint.user = user.clone();
         spec.sink.endpoint.password = Secret::Text("right".into());
     };
@@ -118,7 +119,7 @@ fn pair() -> Vec<Seed> {
     ]
 }
 
-fn tables() -> Vec<Seed> {
+fn tables(bed: &Bed) -> Vec<Seed> {
     vec![
         seed("rows where the copy shall go", "PEER1824")
             .does(On::Target, &MADE)
@@ -152,17 +153,51 @@ fn tables() -> Vec<Seed> {
             .undone(On::Target, &GONE)
             .warns("{s}.own refer to tables of the job")
             .mended(On::Target),
-        seed("another job in the same table", "PEER1826")
-            .does(
-                On::Target,
-                &[
-                    "CREATE DATABASE {m}",
-                    "CREATE TABLE {m}.fence (job VARCHAR(64)) COMMENT = 'peer-meta v1'",
-                    "CREATE TABLE {m}.shape (job VARCHAR(64), schema_name VARCHAR(64), table_name VARCHAR(64), definition TEXT)",
-                    "INSERT INTO {m}.shape VALUES ('other', '{s}', 'a', '{}')",
-                ],
-            )
-            .undone(On::Target, &["DROP DATABASE IF EXISTS {m}"])
-            .warns("job other writes {s}.a"),
+        other("another job in the same table", "{m}", "{}").fails("job other writes {s}.a, from {s}.a"),
+        other("another job, of a schema of its own", "{m}_b", "{}").warns("of another schema of peer's wrote {s}.a"),
+        other("another job whose keys may clash", "{m}", BELOW_TEN)
+            .spec(filtered(bed, "id <= 9"))
+            .fails("job other writes {s}.a"),
+        other("another job whose keys cannot clash", "{m}", BELOW_TEN)
+            .spec(filtered(bed, "id >= 10"))
+            .finds("keys that cannot clash"),
     ]
+}
+
+/// What a job leaves of `a` with the rows below 10.
+const BELOW_TEN: &str = r#"{"name":{"schema":"{s}","table":"a"},"columns":[],"create_sql":"","has_secondary_unique":false,"map":{"to":{"schema":"{s}","table":"a"},"filter":"id < 10"}}"#;
+
+/// The tables of another job in a schema of peer's.
+fn other(name: &'static str, meta: &str, definition: &str) -> Seed {
+    seed(name, "PEER1826")
+        .does(
+            On::Target,
+            &[
+                &format!("CREATE DATABASE {meta}"),
+                &format!("CREATE TABLE {meta}.fence (job VARCHAR(64)) COMMENT = 'peer-meta v1'"),
+                &format!(
+                    "CREATE TABLE {meta}.shape (job VARCHAR(64), schema_name VARCHAR(64), table_name VARCHAR(64), definition TEXT)"
+                ),
+                &format!("INSERT INTO {meta}.shape VALUES ('other', '{{s}}', 'a', '{definition}')"),
+            ],
+        )
+        .undone(On::Target, &[&format!("DROP DATABASE IF EXISTS {meta}")])
+}
+
+/// A job of `a` with a filter.
+fn filtered(bed: &Bed, filter: &'static str) -> impl Fn(&mut JobSpec) + Send + Sync + 'static {
+    let schema = bed.schema.base.clone();
+    move |spec| {
+        spec.tables.clear();
+        spec.selection.rules = vec![TableRule {
+            which: TablePattern {
+                schema: NamePattern::Exact(schema.clone()),
+                table: Some(NamePattern::Exact("a".into())),
+            },
+            filter: Some(filter.to_owned()),
+            columns: Vec::new(),
+            to: Renaming::default(),
+            merge: false,
+        }];
+    }
 }

@@ -3,6 +3,7 @@
 use crate::admin::render::placement;
 use crate::admin::render::status::{put, put_wrapped};
 use crate::admin::views::{PlanResult, PlanView};
+use crate::core::finding::Finding;
 use crate::core::plan::Impact;
 use crate::core::table_plan::{ColumnPlan, TablePlan};
 
@@ -57,6 +58,18 @@ fn tables(text: &mut String, view: &PlanView, width: u16) {
     if more > 0 {
         put(text, "", &format!("and {more} more"));
     }
+    for finding in &view.other_jobs {
+        let Finding {
+            id,
+            severity,
+            found,
+            expected,
+            fix,
+            ..
+        } = finding;
+        put_wrapped(text, "others", &format!("{} {id}: {found}", severity.word()), width);
+        put_wrapped(text, "", &format!("expected {expected}; {fix}"), width);
+    }
 }
 
 /// `shop.orders -> shop_dr.orders (id, total as amount) where id < 10`.
@@ -87,6 +100,7 @@ fn result(view: &PlanView) -> String {
             let s = if count == 1 { "" } else { "s" };
             format!("version {version}{runs} would change in {count} place{s}; `peer submit --update` does it")
         }
+        PlanResult::Refused if view.version.is_none() => "the job would not be taken: `peer submit` refuses it".to_owned(),
         PlanResult::Refused => format!("version {version}{runs} would not be changed: the update is refused"),
     }
 }
@@ -101,6 +115,7 @@ fn impact(word: &str) -> &str {
 mod tests {
     use super::*;
     use crate::admin::views::{DifferenceView, PlacementSummaryView, PlacementTotalsView, PlacementView, TableDigestView};
+    use crate::core::finding::Severity;
 
     fn view() -> PlanView {
         PlanView {
@@ -159,6 +174,14 @@ mod tests {
                 filter: Some("id < 10".into()),
             }]),
             tables_faults: Vec::new(),
+            other_jobs: vec![Finding::bad(
+                Severity::Fail,
+                "PEER1826",
+                "other jobs",
+                "job old writes s.t",
+                "one job",
+                "purge it",
+            )],
             faults: Vec::new(),
         }
     }
@@ -172,6 +195,7 @@ mod tests {
             "needs a new copy: tables: added s.t",
             "job table 0123456789ab; 2 of 3 live peers have the same",
             "tables shop.orders -> dr.orders (id, total as amount) where id < 10",
+            "others FAIL PEER1826: job old writes s.t expected one job; purge it",
             "bj-1*",
             "2 eligible, 1 dead; *bj-1 (score 0.500): the best of the 2 that may",
         ] {
@@ -194,5 +218,8 @@ mod tests {
         assert!(words(PlanResult::Create).contains("a new job"));
         assert!(words(PlanResult::Unchanged).contains("nothing would change"));
         assert!(words(PlanResult::Refused).contains("refused"));
+        let mut new = view();
+        (new.result, new.version) = (PlanResult::Refused, None);
+        assert!(super::result(&new).contains("would not be taken"));
     }
 }

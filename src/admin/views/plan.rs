@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::admin::views::status::PlacementView;
 use crate::core::explanation::Explanation;
 use crate::core::fault::Fault;
+use crate::core::finding::{Finding, Severity, faults};
 use crate::core::placement_summary::Totals;
+use crate::core::plan::is_of_databases;
 use crate::core::table_plan::{TablePlan, TablesPlan};
 
 /// Answer of `plan`: what `submit --update` of the same text would do, as one peer sees it. Nothing was changed.
@@ -35,6 +37,9 @@ pub struct PlanView {
     /// Why they are not known, or why the job would fail with them.
     #[serde(default)]
     pub tables_faults: Vec<Fault>,
+    /// What is to be told of other jobs that go into the same tables of the target.
+    #[serde(default)]
+    pub other_jobs: Vec<Finding>,
     /// Why the submit would be refused; empty when it would not.
     pub faults: Vec<Fault>,
 }
@@ -48,6 +53,21 @@ impl PlanView {
             tables_faults: plan.faults,
             ..self
         }
+    }
+
+    /// The same with what is told of other jobs. What fails is a refusal, unless the job is there already and stays in its tables.
+    #[must_use]
+    pub fn with_other_jobs(mut self, findings: Vec<Finding>) -> Self {
+        self.other_jobs = findings;
+        self.other_jobs.retain(|finding| finding.severity > Severity::Ok);
+        let is_moved = self.differences.iter().any(|difference| is_of_databases(&difference.path));
+        if self.result == PlanResult::Create || is_moved {
+            self.faults.extend(faults(&self.other_jobs, Severity::Fail).0);
+        }
+        if !self.faults.is_empty() {
+            self.result = PlanResult::Refused;
+        }
+        self
     }
 }
 

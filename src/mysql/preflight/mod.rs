@@ -5,6 +5,7 @@
 //! that a task makes again when it begins.
 
 mod access;
+mod other_jobs;
 mod pair;
 mod settings;
 mod source_server;
@@ -12,7 +13,7 @@ mod source_tables;
 mod target_server;
 mod target_tables;
 
-use crate::core::check::{ClockReading, Report, SourceFacts};
+use crate::core::check::{ClockReading, Question, Report, SourceFacts};
 use crate::core::finding::{Finding, Severity};
 use crate::core::job_spec::JobSpec;
 use crate::core::shape::TableName;
@@ -24,6 +25,7 @@ use crate::mysql::session::Session;
 use source_tables::Tables;
 
 pub use access::{not_reached, reach};
+pub use other_jobs::writers;
 pub use pair::check_pair;
 
 /// This peer's wall clock, microseconds since 1970.
@@ -99,16 +101,12 @@ async fn source_details(session: &mut Session, spec: &JobSpec, found: &Tables, f
     Ok(())
 }
 
-/// Looks at the target side. `source`: what was found on the other; `is_known`: the job is there already.
+/// Looks at the target side, with what the question tells of the other side, of the job and of other jobs.
 ///
 /// # Errors
 /// As `check_source`.
-pub async fn check_target(
-    spec: &JobSpec,
-    source: Option<&SourceFacts>,
-    is_known: bool,
-    now_us: WallClock<'_>,
-) -> Result<Report, Error> {
+pub async fn check_target(question: &Question, now_us: WallClock<'_>) -> Result<Report, Error> {
+    let (spec, source) = (&question.spec, question.source.as_ref());
     let mut report = Report::default();
     let endpoint = &spec.sink.endpoint;
     report.findings.push(access::check_secret(endpoint, "target"));
@@ -128,8 +126,8 @@ pub async fn check_target(
     target_details(&mut session, &grants, &tables, &mut report.findings).await?;
     if let Some(source) = source {
         report.findings.extend(pair::check(&mut session, source).await?);
-        let is_begun = is_known && has_begun(&mut session, spec).await;
-        let on_tables = target_tables::check(&mut session, spec, source, is_begun).await?;
+        let is_begun = question.is_known && has_begun(&mut session, spec).await;
+        let on_tables = target_tables::check(&mut session, spec, source, is_begun, &question.writers).await?;
         report.findings.extend(on_tables);
         report.findings.extend(left_out(source));
     }

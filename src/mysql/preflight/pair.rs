@@ -294,6 +294,7 @@ mod tests {
                 columns: Vec::new(),
                 collation: None,
                 has_key: true,
+                key: None,
             }
         };
         let of = |lower_case_table_names| ServerFacts {

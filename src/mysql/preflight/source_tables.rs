@@ -83,6 +83,7 @@ async fn facts(session: &mut Session, shape: &TableShape, chosen: &Chosen) -> Re
         columns: on_target.columns.clone(),
         collation,
         has_key: on_target.key.is_some(),
+        key: Some(on_target.key_names()),
     })
 }
 

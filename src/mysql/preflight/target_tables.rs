@@ -5,33 +5,40 @@ use crate::core::disposition::Disposition;
 use crate::core::finding::{Finding, Severity};
 use crate::core::job_spec::{JobSpec, StartPoint};
 use crate::core::shape::{Column, TableName, TableShape};
-use crate::core::table_choice::choose_one;
+use crate::core::table_writers::{self, Certainty, Own, Writer};
 use crate::mysql::error::Error;
 use crate::mysql::preflight::access::refused;
+use crate::mysql::preflight::other_jobs;
 use crate::mysql::preflight::settings::global;
 use crate::mysql::preflight::source_tables::{list, of};
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::source::inspect;
 
-/// The checks of the tables that the job would write. `is_begun`: the job has rows there already.
+/// The checks of the tables that the job would write. `is_begun`: the job has rows there already; `of_cluster`: what the job table knows
+/// of other jobs.
 pub(super) async fn check(
     session: &mut Session,
     spec: &JobSpec,
     source: &SourceFacts,
     is_begun: bool,
+    of_cluster: &[Writer],
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     let mut there = Vec::new();
+    let own = source.own(spec);
+    let mut writers = other_jobs::on_target(session, spec, &own).await?;
     for table in &source.tables {
         if exists(session, &table.target).await? {
             there.push(&table.target);
         }
-        findings.extend(check_table(session, spec, table, is_begun).await?);
+        let may_have_rows = is_begun || is_shared(&own, &writers, table);
+        findings.extend(check_table(session, spec, table, may_have_rows).await?);
     }
+    writers.extend_from_slice(of_cluster);
     findings.extend(check_triggers(session, &there, spec.sink.drop_triggers).await?);
     findings.extend(check_children(session, &there).await?);
-    findings.extend(check_other_jobs(session, spec, source).await?);
+    findings.extend(table_writers::findings(&own, &writers));
     findings.extend(check_key_rule(session, source).await?);
     Ok(findings)
 }
@@ -42,7 +49,12 @@ async fn exists(session: &mut Session, name: &TableName) -> Result<bool, Error> 
 }
 
 /// The table is not there, or is as the job needs it.
-async fn check_table(session: &mut Session, spec: &JobSpec, table: &TableFacts, is_begun: bool) -> Result<Vec<Finding>, Error> {
+async fn check_table(
+    session: &mut Session,
+    spec: &JobSpec,
+    table: &TableFacts,
+    may_have_rows: bool,
+) -> Result<Vec<Finding>, Error> {
     let name = &table.target;
     let object = format!("table {name} of the target");
     if !exists(session, name).await? {
@@ -69,7 +81,7 @@ async fn check_table(session: &mut Session, spec: &JobSpec, table: &TableFacts, 
     }
     let is_copied = matches!(spec.source.start, StartPoint::Snapshot | StartPoint::SnapshotOnly);
     let sql = format!("SELECT 1 FROM {} LIMIT 1", quote::table(name));
-    if is_copied && !is_begun && session.first::<u8>(sql).await?.is_some() && !is_shared(session, spec, table).await? {
+    if is_copied && !may_have_rows && session.first::<u8>(sql).await?.is_some() {
         return Ok(vec![Finding::bad(
             Severity::Fail,
             "PEER1824",
@@ -82,25 +94,12 @@ async fn check_table(session: &mut Session, spec: &JobSpec, table: &TableFacts, 
     Ok(vec![Finding::ok("PEER1824", object, "there, and of the same form")])
 }
 
-/// Others may have rows in it: the job says so, or it filters rows and another job writes there. Whether the filters keep the keys apart is
-/// decided when the job starts.
-async fn is_shared(session: &mut Session, spec: &JobSpec, table: &TableFacts) -> Result<bool, Error> {
-    let Some(rule) = choose_one(&spec.tables, &spec.selection, &table.source).and_then(|chosen| chosen.rule) else {
-        return Ok(false);
-    };
-    if rule.merge || rule.filter.is_none() {
-        return Ok(rule.merge);
-    }
-    let sql = format!(
-        "SELECT 1 FROM {} WHERE job <> {} AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(definition, '$.map.to.schema')), schema_name) = {} \
-         AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(definition, '$.map.to.table')), table_name) = {} LIMIT 1",
-        quote::qualified(&spec.sink.meta_schema, "shape"),
-        quote::text(&spec.name.0),
-        quote::text(&table.target.schema),
-        quote::text(&table.target.table)
-    );
-    // Without the table, or without a look at it, no other job is known.
-    Ok(session.first::<u8>(sql).await.is_ok_and(|found| found.is_some()))
+/// Others may have rows in it: the job says so, or another one writes there. Whether that may be is told with the other jobs.
+fn is_shared(own: &[Own], writers: &[Writer], table: &TableFacts) -> bool {
+    let is_merged = |own: &Own| own.source == table.source && own.is_merged;
+    let target = table.target.to_string().to_lowercase();
+    let writes = |writer: &Writer| writer.certainty == Certainty::Writes && writer.target.to_lowercase() == target;
+    own.iter().any(is_merged) || writers.iter().any(writes)
 }
 
 /// A free name beside it, at most 64 characters.
@@ -235,50 +234,6 @@ async fn check_children(session: &mut Session, there: &[&TableName]) -> Result<V
     )])
 }
 
-/// Two jobs in one table are right only when their keys cannot clash.
-async fn check_other_jobs(session: &mut Session, spec: &JobSpec, source: &SourceFacts) -> Result<Vec<Finding>, Error> {
-    let object = "other jobs on the target";
-    let schemas = session
-        .rows::<String>(
-            "SELECT TABLE_SCHEMA FROM information_schema.TABLES WHERE TABLE_NAME = 'fence' AND TABLE_COMMENT LIKE 'peer-meta v%'",
-        )
-        .await?;
-    let mut found = Vec::new();
-    for schema in &schemas {
-        let sql = format!(
-            "SELECT DISTINCT job, COALESCE(JSON_UNQUOTE(JSON_EXTRACT(definition, '$.map.to.schema')), schema_name), \
-             COALESCE(JSON_UNQUOTE(JSON_EXTRACT(definition, '$.map.to.table')), table_name) FROM {}",
-            quote::qualified(schema, "shape")
-        );
-        // What this account may not read is not its job's business.
-        let Ok(rows) = session.rows::<(String, String, String)>(sql).await else {
-            continue;
-        };
-        let is_ours = |schema: &str, table: &str| {
-            let mut ours = source.tables.iter();
-            ours.any(|known| known.target.schema == schema && known.target.table == table)
-        };
-        let is_own = |job: &str| *schema == spec.sink.meta_schema && job == spec.name.0;
-        let others = rows
-            .into_iter()
-            .filter(|(job, schema, table)| !is_own(job) && is_ours(schema, table));
-        found.extend(others.map(|(job, schema, table)| (job.clone(), format!("job {job} writes {schema}.{table}"))));
-    }
-    let Some((job, _)) = found.first() else {
-        return Ok(vec![Finding::ok("PEER1826", object, "none in the same tables")]);
-    };
-    let fix = format!("`peer purge {job}` when it is no longer needed, or other names on the target: `to` of the tables");
-    let texts: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
-    Ok(vec![Finding::bad(
-        Severity::Warn,
-        "PEER1826",
-        object,
-        list(&texts),
-        "one job for each table, or keys that cannot clash",
-        fix,
-    )])
-}
-
 /// A server that asks for primary keys, and tables that have none.
 async fn check_key_rule(session: &mut Session, source: &SourceFacts) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
@@ -344,6 +299,7 @@ mod tests {
             columns: vec![column("a"), column("b")],
             collation: None,
             has_key: true,
+            key: None,
         };
         let mut found = TableShape {
             name,

@@ -6,7 +6,7 @@
 use crate::core::ddl::Ddl;
 use crate::core::ids::JobId;
 use crate::core::shape::{TableName, TableShape};
-use crate::core::table_merge::{Rows, apart_by};
+use crate::core::table_merge::{Rows, may_clash};
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
@@ -63,18 +63,10 @@ pub(super) async fn others(
 
 /// Refuses a table of another job's, unless keys cannot clash or a person says so.
 pub(super) fn check(table: &TableShape, others: &[Writer]) -> Result<(), Error> {
-    if table.map.as_ref().is_some_and(|map| map.merge) {
-        return Ok(());
-    }
+    let is_merged = table.map.as_ref().is_some_and(|map| map.merge);
     let target = table.on_target();
-    let key: Vec<String> = target
-        .key
-        .iter()
-        .flat_map(|key| key.columns.iter().map(|at| target.columns[*at].name.to_lowercase()))
-        .collect();
-    let is_apart = |other: &&Writer| {
-        apart_by(&Rows::of_shape(table), &Rows::of_shape(&other.shape)).is_some_and(|column| key.contains(&column))
-    };
+    let (rows, key) = (Rows::of_shape(table), target.key_names());
+    let is_apart = |other: &&Writer| !may_clash(is_merged, &rows, Some(&key), &Rows::of_shape(&other.shape));
     let Some(other) = others.iter().find(|other| !is_apart(other)) else {
         return Ok(());
     };
