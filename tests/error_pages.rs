@@ -35,6 +35,7 @@ const SHARED: &[(u16, &[&str])] = &[
     (1211, &["node/parts.rs", "transport/key.rs"]),
     (1314, &["core/job_failure.rs", "mysql/error.rs"]),
     (1604, &["node/parts.rs", "store/error.rs"]),
+    (1826, &["core/table_writers.rs"]),
 ];
 
 /// The parts of a page, in this order.
