@@ -89,6 +89,11 @@ const FILTERS: &[&str] = &[
     "CONCAT(id) = 'a'",
     "LENGTH(v, v) = 1",
     "v LIKE id",
+    "id = 'x'",
+    "v->>'$.a' = '1'",
+    "IF(id, v, id) = 1",
+    "CASE id WHEN 'a' THEN 1 END = 1",
+    "CRC32(f) = 1",
 ];
 
 #[test]

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::core::json_path::JsonPath;
+
 /// An exact number: mantissa × 10^-scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exact {
@@ -45,6 +47,8 @@ pub enum Arithmetic {
     Subtract,
     /// `*`
     Multiply,
+    /// `/`
+    Quotient,
     /// `DIV`
     Divide,
     /// `%`, `MOD`
@@ -70,6 +74,8 @@ pub enum Expr {
     And(Vec<Expr>),
     /// Any of them.
     Or(Vec<Expr>),
+    /// One of them.
+    Xor(Box<Expr>, Box<Expr>),
     /// Not.
     Not(Box<Expr>),
     /// Two values against each other.
@@ -88,6 +94,17 @@ pub enum Expr {
     Negative(Box<Expr>),
     /// A function of `core::expr_check::FUNCTIONS`, in upper case.
     Call(String, Vec<Expr>),
+    /// `column->>'$.path'`; `core::row_filter` makes a column of it.
+    Json(Box<Expr>, JsonPath),
+    /// `CASE … END`.
+    Case {
+        /// What the arms are compared with; None: each is a condition.
+        subject: Option<Box<Expr>>,
+        /// WHEN and THEN.
+        arms: Vec<(Expr, Expr)>,
+        /// ELSE.
+        otherwise: Option<Box<Expr>>,
+    },
 }
 
 impl Comparison {
@@ -114,6 +131,7 @@ impl Arithmetic {
             Self::Add => "+",
             Self::Subtract => "-",
             Self::Multiply => "*",
+            Self::Quotient => "/",
             Self::Divide => "DIV",
             Self::Modulo => "%",
         }
@@ -121,22 +139,16 @@ impl Arithmetic {
 }
 
 impl Expr {
-    /// Canonical SQL; `names` are those of the columns, without quotes.
+    /// Canonical SQL; `names` are the columns as SQL.
     #[must_use]
     pub fn sql(&self, names: &[String]) -> String {
-        let mut text = String::new();
-        self.write(names, &mut text);
-        text
-    }
-
-    fn write(&self, names: &[String], out: &mut String) {
         let list = |items: &[Self]| items.iter().map(|item| item.sql(names)).collect::<Vec<_>>();
-        let text = match self {
-            Self::Column(at) => format!("`{}`", names[*at].replace('`', "``")),
+        match self {
+            Self::Column(at) => names[*at].clone(),
             Self::Null => "NULL".to_owned(),
             Self::Number(number) => number.to_string(),
             Self::Double(text) => text.clone(),
-            Self::Text(text) => format!("_utf8mb4 {}", hex(text.as_bytes())),
+            Self::Text(text) => text_sql(text),
             Self::Bytes(bytes) => hex(bytes),
             Self::And(parts) => format!("({})", list(parts).join(" AND ")),
             Self::Or(parts) => format!("({})", list(parts).join(" OR ")),
@@ -150,10 +162,64 @@ impl Expr {
             Self::Like(part, pattern) => format!("({} LIKE {})", part.sql(names), pattern.sql(names)),
             Self::Arithmetic(op, a, b) => format!("({} {} {})", a.sql(names), op.sql(), b.sql(names)),
             Self::Negative(part) => format!("(-{})", part.sql(names)),
+            Self::Xor(a, b) => format!("({} XOR {})", a.sql(names), b.sql(names)),
             Self::Call(name, arguments) => format!("{name}({})", list(arguments).join(", ")),
-        };
-        out.push_str(&text);
+            Self::Json(column, path) => format!("JSON_UNQUOTE(JSON_EXTRACT({}, {}))", column.sql(names), text_sql(path.text())),
+            Self::Case {
+                subject,
+                arms,
+                otherwise,
+            } => {
+                let mut text = String::from("(CASE");
+                let mut push = |word: &str, part: &Self| {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "{word} {}", part.sql(names));
+                };
+                subject.iter().for_each(|subject| push("", subject));
+                for (when, then) in arms {
+                    push(" WHEN", when);
+                    push(" THEN", then);
+                }
+                otherwise.iter().for_each(|otherwise| push(" ELSE", otherwise));
+                text + " END)"
+            }
+        }
     }
+
+    /// What it is made of, one level down.
+    pub fn parts_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Column(_) | Self::Null | Self::Number(_) | Self::Double(_) | Self::Text(_) | Self::Bytes(_) => Vec::new(),
+            Self::And(parts) | Self::Or(parts) | Self::Call(_, parts) => parts.iter_mut().collect(),
+            Self::Not(part) | Self::IsNull(part) | Self::Negative(part) | Self::Json(part, _) => vec![part],
+            Self::Xor(a, b) | Self::Compare(_, a, b) | Self::Like(a, b) | Self::Arithmetic(_, a, b) => vec![a, b],
+            Self::Between(part, low, high) => vec![part, low, high],
+            Self::In(part, items) => std::iter::once(&mut **part).chain(items).collect(),
+            Self::Case {
+                subject,
+                arms,
+                otherwise,
+            } => {
+                let arms = arms.iter_mut().flat_map(|(when, then)| [when, then]);
+                subject
+                    .as_deref_mut()
+                    .into_iter()
+                    .chain(arms)
+                    .chain(otherwise.as_deref_mut())
+                    .collect()
+            }
+        }
+    }
+}
+
+/// A text under its own character set.
+pub(super) fn text_sql(text: &str) -> String {
+    format!("_utf8mb4 {}", hex(text.as_bytes()))
+}
+
+/// A name in quotes.
+pub(super) fn name_sql(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
 }
 
 impl std::fmt::Display for Exact {

@@ -4,7 +4,7 @@
 //! result would depend on more than the row.
 
 use crate::core::expr::Expr;
-use crate::core::expr_temporal::parse_date_time;
+use crate::core::expr_temporal::{parse_date_time, parse_time};
 use crate::core::shape::ColumnKind;
 
 /// What kind of value a part has.
@@ -22,8 +22,12 @@ pub enum Class {
     Date,
     /// TIME.
     Time,
-    /// ENUM: its label.
+    /// YEAR.
+    Year,
+    /// ENUM: its label; SET: its labels with commas between.
     Enum,
+    /// What stands at a path of a JSON document.
+    JsonText,
     /// Only IS NULL is defined for it here.
     Opaque,
 }
@@ -39,9 +43,9 @@ impl Class {
             K::Time { .. } => Self::Time,
             K::Char { .. } | K::VarChar { .. } | K::Text { .. } => Self::Text,
             K::Binary { .. } | K::VarBinary { .. } | K::Blob { .. } => Self::Bytes,
-            K::Enum { .. } => Self::Enum,
-            // A YEAR against a number is one thing as a column and another as a value: the server has rules for two digits.
-            K::Json | K::Geometry | K::Vector | K::Set { .. } | K::Year => Self::Opaque,
+            K::Enum { .. } | K::Set { .. } => Self::Enum,
+            K::Year => Self::Year,
+            K::Json | K::Geometry | K::Vector => Self::Opaque,
         }
     }
 
@@ -53,7 +57,9 @@ impl Class {
             Self::Bytes => "bytes",
             Self::Date => "a date",
             Self::Time => "a time",
-            Self::Enum => "an ENUM",
+            Self::Year => "a YEAR",
+            Self::Enum => "an ENUM or SET",
+            Self::JsonText => "a value of a JSON document",
             Self::Opaque => "a column of which only IS NULL is known",
         }
     }
@@ -85,14 +91,15 @@ const NUMBER: Option<Class> = Some(Class::Number);
 const TEXT: Option<Class> = Some(Class::Text);
 const DATE: Option<Class> = Some(Class::Date);
 
-/// All of them. LEFT, RIGHT and SUBSTRING take numbers behind the text.
-pub const FUNCTIONS: [Function; 33] = [
+/// All of them. LEFT, RIGHT and SUBSTRING take numbers behind the text, IF a condition before its values.
+pub const FUNCTIONS: [Function; 38] = [
     function("ABS", (1, 1), NUMBER, NUMBER),
     function("CEILING", (1, 1), NUMBER, NUMBER),
     function("FLOOR", (1, 1), NUMBER, NUMBER),
     function("MOD", (2, 2), NUMBER, NUMBER),
     function("ROUND", (1, 2), NUMBER, NUMBER),
     function("SIGN", (1, 1), NUMBER, NUMBER),
+    function("IF", (3, 3), None, None),
     function("COALESCE", (1, 20), None, None),
     function("IFNULL", (2, 2), None, None),
     function("NULLIF", (2, 2), None, None),
@@ -101,7 +108,10 @@ pub const FUNCTIONS: [Function; 33] = [
     function("CHAR_LENGTH", (1, 1), TEXT, NUMBER),
     function("LENGTH", (1, 1), TEXT, NUMBER),
     function("CRC32", (1, 1), TEXT, NUMBER),
+    function("FIND_IN_SET", (2, 2), TEXT, NUMBER),
     function("INSTR", (2, 2), TEXT, NUMBER),
+    function("LOCATE", (2, 2), TEXT, NUMBER),
+    function("REPLACE", (3, 3), TEXT, TEXT),
     function("CONCAT", (1, 20), TEXT, TEXT),
     function("LOWER", (1, 1), TEXT, TEXT),
     function("UPPER", (1, 1), TEXT, TEXT),
@@ -120,7 +130,10 @@ pub const FUNCTIONS: [Function; 33] = [
     function("DAYOFYEAR", (1, 1), DATE, NUMBER),
     function("HOUR", (1, 1), DATE, NUMBER),
     function("MINUTE", (1, 1), DATE, NUMBER),
+    function("SECOND", (1, 1), DATE, NUMBER),
 ];
+/// Those of them whose values may be dates or times too.
+const CHOOSERS: [&str; 3] = ["IF", "COALESCE", "IFNULL"];
 
 /// Checks a whole filter; `columns` are the classes of the columns it names.
 ///
@@ -147,23 +160,60 @@ fn class(expr: &Expr, columns: &[Class]) -> Result<Class, String> {
         Expr::Compare(_, a, b) => compared(a, &[b], columns),
         Expr::In(part, items) => compared(part, &items.iter().collect::<Vec<_>>(), columns),
         Expr::Between(part, low, high) => compared(part, &[low, high], columns),
+        Expr::Xor(a, b) => condition(a).and_then(|()| condition(b)).map(|()| Class::Number),
         Expr::Like(part, pattern) => {
             let found = class(part, columns)?;
             match (found, &**pattern) {
-                (Class::Text | Class::Enum | Class::Null, Expr::Text(_)) => Ok(Class::Number),
-                (Class::Text | Class::Enum | Class::Null, _) => Err("LIKE without a text behind it".into()),
+                (Class::Text | Class::Enum | Class::JsonText | Class::Null, Expr::Text(_)) => Ok(Class::Number),
+                (Class::Text | Class::Enum | Class::JsonText | Class::Null, _) => Err("LIKE without a text behind it".into()),
                 _ => Err(format!("LIKE on {}", found.word())),
             }
         }
         Expr::Arithmetic(op, a, b) => number(a, op.sql(), columns).and_then(|_| number(b, op.sql(), columns)),
         Expr::Negative(part) => number(part, "-", columns),
         Expr::Call(name, arguments) => call(name, arguments, columns),
+        Expr::Json(_, path) => Err(format!("`->> '{}'` on what is no JSON column", path.text())),
+        Expr::Case {
+            subject,
+            arms,
+            otherwise,
+        } => {
+            match subject {
+                None => arms.iter().try_for_each(|(when, _)| condition(when))?,
+                Some(subject) => subjected(subject, arms, columns)?,
+            }
+            let mut results = arms.iter().map(|(_, then)| then).chain(otherwise.as_deref());
+            results.try_fold(Class::Null, |common, result| joined("CASE", common, class(result, columns)?))
+        }
+    }
+}
+
+/// `CASE subject WHEN …`: the server compares dates in it as texts, which they are not here.
+fn subjected(subject: &Expr, arms: &[(Expr, Expr)], columns: &[Class]) -> Result<(), String> {
+    let found = class(subject, columns)?;
+    if !matches!(
+        found,
+        Class::Number | Class::Text | Class::Enum | Class::JsonText | Class::Null
+    ) {
+        return Err(format!("CASE of {}: write CASE WHEN … = … THEN", found.word()));
+    }
+    compared(subject, &arms.iter().map(|(when, _)| when).collect::<Vec<_>>(), columns).map(|_| ())
+}
+
+/// The class of values of which one is chosen.
+fn joined(name: &str, common: Class, found: Class) -> Result<Class, String> {
+    match (common, found) {
+        (common, Class::Null) => Ok(common),
+        (Class::Null, Class::Number | Class::Text | Class::Date | Class::Time) => Ok(found),
+        (common, found) if common == found => Ok(common),
+        (Class::Null, found) => Err(format!("{name} with {} as its result", found.word())),
+        (common, found) => Err(format!("{name} with {} and {} as its results", common.word(), found.word())),
     }
 }
 
 fn number(part: &Expr, operator: &str, columns: &[Class]) -> Result<Class, String> {
     match class(part, columns)? {
-        Class::Number | Class::Null => Ok(Class::Number),
+        Class::Number | Class::Year | Class::Null => Ok(Class::Number),
         other => Err(format!("`{operator}` on {}", other.word())),
     }
 }
@@ -175,28 +225,61 @@ fn compared(first: &Expr, others: &[&Expr], columns: &[Class]) -> Result<Class, 
         let right = class(other, columns)?;
         let is_text = |part: &Expr| matches!(part, Expr::Text(_));
         let is_date = |part: &Expr| matches!(part, Expr::Text(text) if parse_date_time(text).is_some());
+        let is_time = |part: &Expr| matches!(part, Expr::Text(text) if parse_time(text).is_some());
         let is_fit = match (left, right) {
             (Class::Opaque, _) | (_, Class::Opaque) => false,
             (Class::Null, _) | (_, Class::Null) => true,
             (Class::Date, Class::Text) => is_date(other),
             (Class::Text, Class::Date) => is_date(first),
-            (Class::Time | Class::Enum, Class::Text) => is_text(other),
-            (Class::Text, Class::Time | Class::Enum) => is_text(first),
+            (Class::Time, Class::Text) => is_time(other),
+            (Class::Text, Class::Time) => is_time(first),
+            (Class::Year, Class::Number) => is_year(other),
+            (Class::Number, Class::Year) => is_year(first),
+            (Class::Enum | Class::JsonText, Class::Text) => is_text(other),
+            (Class::Text, Class::Enum | Class::JsonText) => is_text(first),
             (Class::Bytes, Class::Text) => is_text(other),
             (Class::Text, Class::Bytes) => is_text(first),
-            (Class::Enum, Class::Enum) => false,
+            (Class::Enum, Class::Enum) | (Class::JsonText, Class::JsonText) => false,
             (left, right) => left == right,
         };
         if !is_fit {
-            let hint = match (left, right) {
-                (Class::Number, Class::Text) | (Class::Text, Class::Number) => ": write numbers without quotes, texts with them",
-                (Class::Date, _) | (_, Class::Date) => ": write dates as '2026-01-31' or '2026-01-31 23:59:59'",
-                _ => "",
-            };
-            return Err(format!("a comparison of {} with {}{hint}", left.word(), right.word()));
+            return Err(format!(
+                "a comparison of {} with {}{}",
+                left.word(),
+                right.word(),
+                hint([left, right], [first, other])
+            ));
         }
     }
     Ok(Class::Number)
+}
+
+/// The server has rules for numbers of one or two digits against a YEAR; any other number is no year.
+fn is_year(part: &Expr) -> bool {
+    match part {
+        Expr::Number(number) => number.scale == 0 && (number.mantissa == 0 || (1901..=2155).contains(&number.mantissa)),
+        _ => false,
+    }
+}
+
+/// What to write instead of a comparison that is refused.
+fn hint(classes: [Class; 2], parts: [&Expr; 2]) -> String {
+    let is = |class: Class| classes.contains(&class);
+    let text = parts.iter().find_map(|part| match part {
+        Expr::Text(text) => Some(text),
+        _ => None,
+    });
+    let is_plain_number = |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.filter(is_plain_number) {
+        Some(digits) if is(Class::Number) || is(Class::Year) => format!(": write {digits} without quotes"),
+        _ if is(Class::Date) => ": write dates as '2026-01-31' or '2026-01-31 23:59:59'".into(),
+        _ if is(Class::Time) => ": write times as '23:59:59'".into(),
+        _ if is(Class::Year) => ": write years as numbers of four digits, from 1901 to 2155".into(),
+        _ if is(Class::Number) && is(Class::Text) => ": write numbers without quotes, texts with them".into(),
+        _ if is(Class::Enum) => ": write its name as a text".into(),
+        _ if is(Class::JsonText) => ": write the value as a text".into(),
+        _ => String::new(),
+    }
 }
 
 fn call(name: &str, arguments: &[Expr], columns: &[Class]) -> Result<Class, String> {
@@ -209,6 +292,15 @@ fn call(name: &str, arguments: &[Expr], columns: &[Class]) -> Result<Class, Stri
             arguments.len()
         ));
     }
+    if CHOOSERS.contains(&name) {
+        let values = match (name, arguments) {
+            ("IF", [condition, values @ ..]) => check(condition, columns).map(|()| values)?,
+            _ => arguments,
+        };
+        return values
+            .iter()
+            .try_fold(Class::Null, |common, value| joined(name, common, class(value, columns)?));
+    }
     let mut common = Class::Null;
     for (at, argument) in arguments.iter().enumerate() {
         let found = class(argument, columns)?;
@@ -216,16 +308,25 @@ fn call(name: &str, arguments: &[Expr], columns: &[Class]) -> Result<Class, Stri
         let wanted = if is_count { NUMBER } else { function.takes };
         let is_fit = match wanted {
             _ if found == Class::Null => true,
+            TEXT => matches!(found, Class::Text | Class::Enum) || (name == "CRC32" && found == Class::Bytes),
+            NUMBER => matches!(found, Class::Number | Class::Year),
             Some(wanted) => found == wanted,
             // Texts of two collations have none together: the server decides, or refuses.
             None => matches!(found, Class::Number | Class::Text) && (common == Class::Null || common == found),
         };
         if !is_fit {
-            return Err(format!("{name} on {}", found.word()));
+            return Err(format!("{name} on {}{}", found.word(), note(name, found)));
         }
         if found != Class::Null && !is_count {
             common = found;
         }
     }
     Ok(function.gives.unwrap_or(common))
+}
+
+fn note(name: &str, found: Class) -> &'static str {
+    match (name, found) {
+        ("CRC32", Class::Number) => ": of numbers it takes whole columns alone, without ZEROFILL",
+        _ => "",
+    }
 }

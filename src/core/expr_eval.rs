@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::core::expr::{Arithmetic, Comparison, Exact, Expr};
-use crate::core::expr_temporal::{Moment, parse_date_time};
+use crate::core::expr_call::call;
+use crate::core::expr_form::Form;
+use crate::core::expr_temporal::{Moment, parse_date_time, parse_time};
 use crate::core::expr_text::{Collation, Verdict};
 
 /// A whole number up to this is the same as a double.
@@ -36,17 +38,30 @@ pub enum Val<'a> {
     /// FLOAT or DOUBLE.
     Double(f64),
     /// A text of a column; the flag says that it is UTF-8.
-    Text(&'a [u8], Collation, bool),
+    Text(Cow<'a, [u8]>, Collation, bool),
     /// A text of the filter.
     Literal(&'a str),
     /// Bytes.
     Bytes(Cow<'a, [u8]>),
     /// A date.
     Date(Moment),
+    /// A time, in microseconds.
+    Time(i64),
+    /// A YEAR.
+    Year(u16),
     /// A value of which only the server knows more than that it is not NULL.
     Other,
     /// Only the server knows.
     Unknown,
+}
+
+/// The values of a row, and what is known of its columns for all rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'r, 'a> {
+    /// Of each column that the filter names.
+    pub values: &'r [Val<'a>],
+    /// Of the same columns.
+    pub forms: &'r [Form],
 }
 
 impl Truth {
@@ -85,7 +100,7 @@ impl Truth {
     }
 }
 
-fn whole(value: i128) -> Val<'static> {
+pub(super) fn whole(value: i128) -> Val<'static> {
     Val::Exact(Exact {
         mantissa: value,
         scale: 0,
@@ -94,11 +109,15 @@ fn whole(value: i128) -> Val<'static> {
 }
 
 /// What a condition comes to for the row whose columns have these values.
-#[must_use]
-pub fn truth(expr: &Expr, row: &[Val<'_>]) -> Truth {
+pub(super) fn truth(expr: &Expr, row: Row<'_, '_>) -> Truth {
     match expr {
         Expr::And(parts) => parts.iter().fold(Truth::True, |all, part| all.and(truth(part, row))),
         Expr::Or(parts) => parts.iter().fold(Truth::False, |any, part| any.or(truth(part, row))),
+        Expr::Xor(a, b) => match (truth(a, row), truth(b, row)) {
+            (Truth::Null, _) | (_, Truth::Null) => Truth::Null,
+            (Truth::Unknown, _) | (_, Truth::Unknown) => Truth::Unknown,
+            (a, b) => Truth::of(a != b),
+        },
         Expr::Not(part) => truth(part, row).not(),
         Expr::Compare(op, a, b) => compare(*op, &value(a, row), &value(b, row)),
         Expr::IsNull(part) => match value(part, row) {
@@ -106,8 +125,9 @@ pub fn truth(expr: &Expr, row: &[Val<'_>]) -> Truth {
             found => Truth::of(found == Val::Null),
         },
         Expr::In(part, items) => {
-            let values: Vec<Val<'_>> = std::iter::once(&**part).chain(items).map(|part| value(part, row)).collect();
-            if is_signed_and_unsigned(&values) {
+            let parts: Vec<&Expr> = std::iter::once(&**part).chain(items).collect();
+            let values: Vec<Val<'_>> = parts.iter().map(|part| value(part, row)).collect();
+            if is_signed_and_unsigned(&values) || !Form::is_each_by_itself(&parts, row.forms) {
                 return Truth::Unknown;
             }
             let equal = values[1..].iter().map(|item| compare(Comparison::Equal, &values[0], item));
@@ -115,7 +135,7 @@ pub fn truth(expr: &Expr, row: &[Val<'_>]) -> Truth {
         }
         Expr::Between(part, low, high) => {
             let values = [value(part, row), value(low, row), value(high, row)];
-            if is_signed_and_unsigned(&values) {
+            if is_signed_and_unsigned(&values) || !Form::is_each_by_itself(&[part, low, high], row.forms) {
                 return Truth::Unknown;
             }
             let above = compare(Comparison::GreaterOrEqual, &values[0], &values[1]);
@@ -126,21 +146,22 @@ pub fn truth(expr: &Expr, row: &[Val<'_>]) -> Truth {
             Val::Null => Truth::Null,
             Val::Exact(number) => Truth::of(number.mantissa != 0),
             Val::Double(number) => Truth::of(number != 0.0),
+            Val::Year(year) => Truth::of(year != 0),
             _ => Truth::Unknown,
         },
     }
 }
 
 /// IN and BETWEEN of the server take -1 for 18446744073709551615 in places; single comparisons do not.
-fn is_signed_and_unsigned(values: &[Val<'_>]) -> bool {
+pub(super) fn is_signed_and_unsigned(values: &[Val<'_>]) -> bool {
     let any = |is: fn(&Exact) -> bool| values.iter().any(|value| matches!(value, Val::Exact(number) if is(number)));
     let is_large = any(|number| number.is_unsigned && number.mantissa > i128::from(i64::MAX));
     is_large || (any(|number| number.is_unsigned) && any(|number| number.mantissa < 0))
 }
 
-fn value<'a>(expr: &'a Expr, row: &[Val<'a>]) -> Val<'a> {
+pub(super) fn value<'a>(expr: &'a Expr, row: Row<'_, 'a>) -> Val<'a> {
     match expr {
-        Expr::Column(at) => row[*at].clone(),
+        Expr::Column(at) => row.values[*at].clone(),
         Expr::Null => Val::Null,
         Expr::Number(number) => Val::Exact(*number),
         Expr::Double(text) => text.parse().map_or(Val::Unknown, Val::Double),
@@ -157,42 +178,65 @@ fn value<'a>(expr: &'a Expr, row: &[Val<'a>]) -> Val<'a> {
             _ => Val::Unknown,
         },
         Expr::Call(name, arguments) => call(name, arguments, row),
+        Expr::Case {
+            subject,
+            arms,
+            otherwise,
+        } => {
+            let form = Form::of(expr, row.forms);
+            match case(subject.as_deref(), arms, row) {
+                Truth::Unknown => Val::Unknown,
+                Truth::True => {
+                    let taken = arms
+                        .iter()
+                        .find(|(when, _)| is_taken(subject.as_deref(), when, row) == Truth::True);
+                    taken.map_or(Val::Unknown, |(_, then)| chosen(then, form, row))
+                }
+                Truth::False | Truth::Null => otherwise.as_deref().map_or(Val::Null, |part| chosen(part, form, row)),
+            }
+        }
+        Expr::Json(..) => Val::Unknown,
         condition => truth(condition, row).value(),
     }
 }
 
-/// The few functions that are the same everywhere; the server knows the others.
-fn call<'a>(name: &str, arguments: &'a [Expr], row: &[Val<'a>]) -> Val<'a> {
-    let values: Vec<Val<'a>> = arguments.iter().map(|argument| value(argument, row)).collect();
-    match (name, &values[..]) {
-        ("ABS", [Val::Null]) | ("MOD", [Val::Null, _] | [_, Val::Null]) => Val::Null,
-        ("ABS", [Val::Exact(number)]) if number.mantissa != i128::from(i64::MIN) => Val::Exact(Exact {
-            mantissa: number.mantissa.abs(),
-            ..*number
-        }),
-        ("ABS", [Val::Double(number)]) => Val::Double(number.abs()),
-        ("MOD", [a, b]) => arithmetic(Arithmetic::Modulo, a, b),
-        // Numbers of one form only: the result has the widest form of all arguments.
-        ("COALESCE" | "IFNULL", values)
-            if values.iter().all(|value| {
-                matches!(
-                    value,
-                    Val::Null
-                        | Val::Exact(Exact {
-                            scale: 0,
-                            is_unsigned: false,
-                            ..
-                        })
-                )
-            }) =>
-        {
-            values.iter().find(|value| **value != Val::Null).cloned().unwrap_or(Val::Null)
+/// Whether an arm is taken, as far as that is known of all before it.
+fn case(subject: Option<&Expr>, arms: &[(Expr, Expr)], row: Row<'_, '_>) -> Truth {
+    if let Some(subject) = subject {
+        let parts: Vec<&Expr> = std::iter::once(subject).chain(arms.iter().map(|(when, _)| when)).collect();
+        let values: Vec<Val<'_>> = parts.iter().map(|part| value(part, row)).collect();
+        if is_signed_and_unsigned(&values) || !Form::is_each_by_itself(&parts, row.forms) {
+            return Truth::Unknown;
         }
+    }
+    for (when, _) in arms {
+        match is_taken(subject, when, row) {
+            Truth::False | Truth::Null => {}
+            decided => return decided,
+        }
+    }
+    Truth::False
+}
+
+fn is_taken(subject: Option<&Expr>, when: &Expr, row: Row<'_, '_>) -> Truth {
+    match subject {
+        None => truth(when, row),
+        Some(subject) => compare(Comparison::Equal, &value(subject, row), &value(when, row)),
+    }
+}
+
+/// The value of a part that was chosen among others, of which all together are of this form.
+pub(super) fn chosen<'a>(part: &'a Expr, form: Form, row: Row<'_, 'a>) -> Val<'a> {
+    match (form, value(part, row)) {
+        (Form::Null | Form::Integer | Form::Literal(_) | Form::Date | Form::Time, found) => found,
+        (Form::Text(collation, is_utf8), Val::Literal(text)) => Val::Text(text.as_bytes().into(), collation, is_utf8),
+        (Form::Text(..), found) => found,
+        (_, Val::Null) => Val::Null,
         _ => Val::Unknown,
     }
 }
 
-fn compare(op: Comparison, a: &Val<'_>, b: &Val<'_>) -> Truth {
+pub(super) fn compare(op: Comparison, a: &Val<'_>, b: &Val<'_>) -> Truth {
     let verdict = match (a, b) {
         (Val::Unknown, _) | (_, Val::Unknown) => return Truth::Unknown,
         (Val::Null, Val::Null) if op == Comparison::NullSafeEqual => return Truth::True,
@@ -225,6 +269,12 @@ fn verdict(a: &Val<'_>, b: &Val<'_>) -> Option<Verdict> {
         (Val::Date(a), Val::Date(b)) => Some(a.cmp(b)),
         (Val::Date(a), Val::Literal(b)) => Some(a.cmp(&parse_date_time(b)?)),
         (Val::Literal(a), Val::Date(b)) => Some(parse_date_time(a)?.cmp(b)),
+        (Val::Time(a), Val::Time(b)) => Some(a.cmp(b)),
+        (Val::Time(a), Val::Literal(b)) => Some(a.cmp(&parse_time(b)?)),
+        (Val::Literal(a), Val::Time(b)) => Some(parse_time(a)?.cmp(b)),
+        (Val::Year(a), Val::Year(b)) => Some(a.cmp(b)),
+        (Val::Year(a), Val::Exact(b)) => Some(i128::from(*a).cmp(&whole_year(b)?)),
+        (Val::Exact(a), Val::Year(b)) => Some(whole_year(a)?.cmp(&i128::from(*b))),
         (Val::Bytes(a), Val::Bytes(b)) => Some(a.cmp(b)),
         (Val::Bytes(a), Val::Literal(b)) => Some((**a).cmp(b.as_bytes())),
         (Val::Literal(a), Val::Bytes(b)) => Some(a.as_bytes().cmp(b)),
@@ -238,6 +288,12 @@ fn verdict(a: &Val<'_>, b: &Val<'_>) -> Option<Verdict> {
         _ => None,
     };
     order.map(Verdict::Order)
+}
+
+/// A number that means itself as a YEAR.
+fn whole_year(number: &Exact) -> Option<i128> {
+    let is_plain = number.scale == 0 && (number.mantissa == 0 || (1901..=2155).contains(&number.mantissa));
+    is_plain.then_some(number.mantissa)
 }
 
 /// Bytes of a column and of a literal mean the same characters.
@@ -271,16 +327,16 @@ fn double(number: &Exact) -> Option<f64> {
     is_sure.then(|| number.to_string().parse().ok())?
 }
 
-fn arithmetic(op: Arithmetic, a: &Val<'_>, b: &Val<'_>) -> Val<'static> {
+pub(super) fn arithmetic(op: Arithmetic, a: &Val<'_>, b: &Val<'_>) -> Val<'static> {
     let (a, b) = match (a, b) {
         (Val::Unknown, _) | (_, Val::Unknown) => return Val::Unknown,
         (Val::Null, _) | (_, Val::Null) => return Val::Null,
-        (Val::Exact(a), Val::Exact(b)) => (a, b),
-        _ => return Val::Unknown,
+        (a, b) => match (exact(a), exact(b)) {
+            (Some(a), Some(b)) => (a, b),
+            _ => return Val::Unknown,
+        },
     };
-    let is_whole = a.scale == 0 && b.scale == 0;
-    let is_divided = matches!(op, Arithmetic::Divide | Arithmetic::Modulo);
-    if !is_whole || (is_divided && (a.is_unsigned || b.is_unsigned)) {
+    if a.scale > 0 || b.scale > 0 {
         return Val::Unknown;
     }
     let result = match op {
@@ -290,8 +346,10 @@ fn arithmetic(op: Arithmetic, a: &Val<'_>, b: &Val<'_>) -> Val<'static> {
         Arithmetic::Divide | Arithmetic::Modulo if b.mantissa == 0 => return Val::Null,
         Arithmetic::Divide => a.mantissa.checked_div(b.mantissa),
         Arithmetic::Modulo => a.mantissa.checked_rem(b.mantissa),
+        Arithmetic::Quotient => return Val::Unknown,
     };
-    let is_unsigned = a.is_unsigned || b.is_unsigned;
+    // A remainder has the sign of what is divided.
+    let is_unsigned = a.is_unsigned || (b.is_unsigned && op != Arithmetic::Modulo);
     let range = match is_unsigned {
         true => 0..=i128::from(u64::MAX),
         false => i128::from(i64::MIN)..=i128::from(i64::MAX),
@@ -304,5 +362,18 @@ fn arithmetic(op: Arithmetic, a: &Val<'_>, b: &Val<'_>) -> Val<'static> {
             is_unsigned,
         }),
         None => Val::Unknown,
+    }
+}
+
+/// A number that is calculated with exactly.
+pub(super) fn exact(value: &Val<'_>) -> Option<Exact> {
+    match value {
+        Val::Exact(number) => Some(*number),
+        Val::Year(year) => Some(Exact {
+            mantissa: i128::from(*year),
+            scale: 0,
+            is_unsigned: true,
+        }),
+        _ => None,
     }
 }

@@ -4,8 +4,8 @@
 //! the place: subqueries, variables, functions that are not in the list, and words that mean another thing under some sql_mode.
 
 use crate::core::expr::{Arithmetic, Comparison, Exact, Expr};
-use crate::core::expr_check::FUNCTIONS;
 use crate::core::expr_token::{Token, tokens};
+use crate::core::json_path::JsonPath;
 
 /// How deep brackets may nest, and how many operators may follow each other: bounds the stack. Guesses.
 const DEPTH_MAX: usize = 64;
@@ -55,33 +55,45 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
     }
 }
 
-struct Parser {
-    tokens: Vec<(usize, Token)>,
-    at: usize,
+pub(super) struct Parser {
+    pub(super) tokens: Vec<(usize, Token)>,
+    pub(super) at: usize,
     depth: usize,
     chain: usize,
     names: Vec<String>,
     end: usize,
 }
 
-type Parse = Result<Expr, ParseError>;
+pub(super) type Parse = Result<Expr, ParseError>;
 
 impl Parser {
-    fn or(&mut self) -> Parse {
+    pub(super) fn or(&mut self) -> Parse {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(self.unexpected(&format!("at most {DEPTH_MAX} levels")));
         }
-        let mut parts = vec![self.and()?];
+        let mut parts = vec![self.xor()?];
         while self.word("OR") {
-            parts.push(self.and()?);
+            parts.push(self.xor()?);
+        }
+        if self.is_next("||") {
+            return Err(self.unexpected("OR, or CONCAT(…): `||` is either, by the sql_mode of whoever reads it"));
         }
         self.depth -= 1;
         Ok(one_or(parts, Expr::Or))
     }
 
+    fn xor(&mut self) -> Parse {
+        let mut left = self.and()?;
+        while self.word("XOR") {
+            self.link()?;
+            left = Expr::Xor(Box::new(left), Box::new(self.and()?));
+        }
+        Ok(left)
+    }
+
     /// One more operator on top of what was read.
-    fn link(&mut self) -> Result<(), ParseError> {
+    pub(super) fn link(&mut self) -> Result<(), ParseError> {
         self.chain += 1;
         if self.chain > CHAIN_MAX {
             return Err(self.unexpected(&format!("at most {CHAIN_MAX} operators beside AND and OR")));
@@ -201,6 +213,8 @@ impl Parser {
         loop {
             let op = if self.symbol("*") {
                 Arithmetic::Multiply
+            } else if self.symbol("/") {
+                Arithmetic::Quotient
             } else if self.symbol("%") || self.word("MOD") {
                 Arithmetic::Modulo
             } else if self.word("DIV") {
@@ -246,7 +260,7 @@ impl Parser {
             Token::Double(text) => Ok(Expr::Double(text)),
             Token::Text(text) => Ok(Expr::Text(text)),
             Token::Bytes(bytes) => Ok(Expr::Bytes(bytes)),
-            Token::Quoted(name) => Ok(self.column(name)),
+            Token::Quoted(name) => self.column_value(name),
             Token::Symbol("(") => {
                 let inner = self.or()?;
                 self.expect(")")?;
@@ -260,39 +274,26 @@ impl Parser {
         }
     }
 
-    /// A bare word: a constant, a function or a column.
-    fn named(&mut self, word: &str) -> Parse {
-        let upper = word.to_ascii_uppercase();
-        let truth = |value| {
-            Expr::Number(Exact {
-                mantissa: value,
-                scale: 0,
-                is_unsigned: false,
-            })
-        };
-        let is_call = self
-            .tokens
-            .get(self.at)
-            .is_some_and(|(_, token)| *token == Token::Symbol("("));
-        match upper.as_str() {
-            "NULL" => Ok(Expr::Null),
-            "TRUE" => Ok(truth(1)),
-            "FALSE" => Ok(truth(0)),
-            _ if is_call && FUNCTIONS.iter().any(|function| function.name == upper) => {
-                self.at += 1;
-                let arguments = self.list()?;
-                Ok(Expr::Call(upper, arguments))
-            }
-            _ if is_call || RESERVED.contains(&upper.as_str()) => {
-                self.at -= 1;
-                Err(self.unexpected("a column, a value, or a function whose result depends on the row alone"))
-            }
-            _ => Ok(self.column(word.to_owned())),
+    /// A column, or what stands at a path of the document in it.
+    pub(super) fn column_value(&mut self, name: String) -> Parse {
+        let column = self.column(name);
+        if self.is_next("->") {
+            return Err(self.unexpected("`->>`, which gives a text"));
         }
+        if !self.symbol("->>") {
+            return Ok(column);
+        }
+        let path = match self.tokens.get(self.at) {
+            Some((_, Token::Text(text))) => JsonPath::parse(text),
+            _ => None,
+        };
+        let path = path.ok_or_else(|| self.unexpected("a path of names and numbers, such as '$.a.\"b c\"[0]'"))?;
+        self.at += 1;
+        Ok(Expr::Json(Box::new(column), path))
     }
 
     /// Values up to the closing bracket; at least one.
-    fn list(&mut self) -> Result<Vec<Expr>, ParseError> {
+    pub(super) fn list(&mut self) -> Result<Vec<Expr>, ParseError> {
         let mut items = vec![self.or()?];
         while self.symbol(",") {
             items.push(self.or()?);
@@ -312,14 +313,18 @@ impl Parser {
         }))
     }
 
-    fn word(&mut self, word: &str) -> bool {
+    pub(super) fn word(&mut self, word: &str) -> bool {
         let is_next = matches!(self.tokens.get(self.at), Some((_, Token::Word(found))) if found.eq_ignore_ascii_case(word));
         self.at += usize::from(is_next);
         is_next
     }
 
+    pub(super) fn is_next(&self, symbol: &str) -> bool {
+        matches!(self.tokens.get(self.at), Some((_, Token::Symbol(found))) if *found == symbol)
+    }
+
     fn symbol(&mut self, symbol: &str) -> bool {
-        let is_next = matches!(self.tokens.get(self.at), Some((_, Token::Symbol(found))) if *found == symbol);
+        let is_next = self.is_next(symbol);
         self.at += usize::from(is_next);
         is_next
     }
@@ -331,7 +336,7 @@ impl Parser {
         Err(self.unexpected(&format!("`{symbol}`")))
     }
 
-    fn unexpected(&self, expected: &str) -> ParseError {
+    pub(super) fn unexpected(&self, expected: &str) -> ParseError {
         let found = self.tokens.get(self.at);
         ParseError {
             at: found.map_or(self.end, |(at, _)| *at),
@@ -340,32 +345,6 @@ impl Parser {
         }
     }
 }
-
-/// Words that are no column without backquotes; of those that could stand where a value stands.
-const RESERVED: [&str; 22] = [
-    "AND",
-    "OR",
-    "NOT",
-    "XOR",
-    "IN",
-    "IS",
-    "LIKE",
-    "BETWEEN",
-    "DIV",
-    "MOD",
-    "SELECT",
-    "EXISTS",
-    "CASE",
-    "WHEN",
-    "INTERVAL",
-    "BINARY",
-    "COLLATE",
-    "REGEXP",
-    "RLIKE",
-    "DISTINCT",
-    "CURRENT_TIMESTAMP",
-    "CURRENT_USER",
-];
 
 fn one_or(mut parts: Vec<Expr>, many: impl Fn(Vec<Expr>) -> Expr) -> Expr {
     match parts.len() {
@@ -385,10 +364,12 @@ fn maybe_not(is_not: bool, part: Expr) -> Expr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::expr::name_sql;
 
     fn sql(text: &str) -> Result<String, String> {
         let parsed = parse(text).map_err(|error| error.to_string())?;
-        Ok(parsed.expr.sql(&parsed.names))
+        let names: Vec<String> = parsed.names.iter().map(|name| name_sql(name)).collect();
+        Ok(parsed.expr.sql(&names))
     }
 
     #[test]
@@ -407,6 +388,20 @@ mod tests {
             ("`x y` not like 'a''b\\_%'", "(NOT (`x y` LIKE _utf8mb4 x'6127625c5f25'))"),
             ("COALESCE(a, 0) <=> x'0A'", "(COALESCE(`a`, 0) <=> x'0a')"),
             ("true && 1e3 != .5", "(1 AND (1e3 <> 0.5))"),
+            ("a OR b XOR c AND d", "(`a` OR (`b` XOR (`c` AND `d`)))"),
+            ("a / 2 * b = 1", "(((`a` / 2) * `b`) = 1)"),
+            (
+                "case when a > 1 then 2 when b then c end = 2 AND Case a When 1 Then 0 Else b End",
+                "(((CASE WHEN (`a` > 1) THEN 2 WHEN `b` THEN `c` END) = 2) AND (CASE `a` WHEN 1 THEN 0 ELSE `b` END))",
+            ),
+            (
+                "IF(a, 1, 0) < day(b) and ceil(c) = substr(d, 2)",
+                "((IF(`a`, 1, 0) < DAYOFMONTH(`b`)) AND (CEILING(`c`) = SUBSTRING(`d`, 2)))",
+            ),
+            (
+                "j->>'$.a' is null",
+                "(JSON_UNQUOTE(JSON_EXTRACT(`j`, _utf8mb4 x'242e61')) IS NULL)",
+            ),
         ] {
             assert_eq!(sql(text).as_deref(), Ok(expected), "{text}");
         }
@@ -421,6 +416,13 @@ mod tests {
             ("a = NOW()", 5),
             ("a = @x", 5),
             ("a || b", 3),
+            ("j->'$.a' = 1", 2),
+            ("j->>'$.a*' = '1'", 5),
+            ("j->>a = '1'", 5),
+            ("CASE a END", 8),
+            ("CASE WHEN a THEN b", 19),
+            ("CASE WHEN a ELSE b END", 13),
+            ("t = DATE '2026-01-31'", 5),
             ("id IN (SELECT 1)", 8),
             ("a = 1; DROP TABLE t", 6),
             ("a = 'open", 5),

@@ -2,7 +2,7 @@
 //!
 //! Used by `core::expr_check` and `core::expr_eval`. Only full forms are dates here: MySQL's shorter ones mean something else each.
 
-use crate::core::value::DateTimeValue;
+use crate::core::value::{DateTimeValue, TimeValue};
 
 /// Parts in the order in which they are compared. A DATE has midnight.
 pub type Moment = (u16, u8, u8, u8, u8, u8, u32);
@@ -19,8 +19,7 @@ pub fn parse_date_time(text: &str) -> Option<Moment> {
             .map_or((time, None), |(clock, fraction)| (clock, Some(fraction)));
         [hours, minutes, seconds] = parts(clock, ':', [2, 2, 2])?;
         if let Some(fraction) = fraction {
-            let is_valid = (1..=6).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
-            micros = format!("{fraction:0<6}").parse().ok().filter(|_| is_valid)?;
+            micros = fraction_of(fraction)?;
         }
     }
     let longest = match month {
@@ -42,6 +41,35 @@ pub fn parse_date_time(text: &str) -> Option<Moment> {
         small(seconds)?,
         micros,
     ))
+}
+
+/// `23:59:59`, `-838:59:59` or with up to six digits behind a point, in microseconds; None: something else.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<i64> {
+    let (is_negative, clock) = text.strip_prefix('-').map_or((false, text), |clock| (true, clock));
+    let (clock, micros) = match clock.split_once('.') {
+        Some((clock, fraction)) => (clock, fraction_of(fraction)?),
+        None => (clock, 0),
+    };
+    let hour_digits = clock.find(':').filter(|digits| (2..=3).contains(digits))?;
+    let [hours, minutes, seconds] = parts(clock, ':', [hour_digits, 2, 2])?;
+    let is_valid = hours < 838 || (hours == 838 && micros == 0);
+    let whole = i64::from(hours) * 3600 + i64::from(minutes) * 60 + i64::from(seconds);
+    let size = whole * 1_000_000 + i64::from(micros);
+    (is_valid && minutes < 60 && seconds < 60).then_some(if is_negative { -size } else { size })
+}
+
+/// A value of a TIME, in microseconds.
+#[must_use]
+pub fn time_micros(value: &TimeValue) -> i64 {
+    let whole = i64::from(value.hours) * 3600 + i64::from(value.minutes) * 60 + i64::from(value.seconds);
+    let size = whole * 1_000_000 + i64::from(value.micros);
+    if value.is_negative { -size } else { size }
+}
+
+fn fraction_of(digits: &str) -> Option<u32> {
+    let is_valid = (1..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    format!("{digits:0<6}").parse().ok().filter(|_| is_valid)
 }
 
 fn parts(text: &str, separator: char, digits: [usize; 3]) -> Option<[u16; 3]> {
@@ -123,6 +151,27 @@ mod tests {
             "2026-01-01 00:00:00.1234567",
         ] {
             assert_eq!(parse_date_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_times_are_times_and_others_are_not() {
+        assert_eq!(parse_time("-01:00:00.5"), Some(-3_600_500_000));
+        assert_eq!(parse_time("838:59:59"), Some(3_020_399_000_000));
+        for text in [
+            "838:59:59.1",
+            "839:00:00",
+            "1:00:00",
+            "10:00",
+            "10",
+            "100000",
+            "10:60:00",
+            "1 10:00:00",
+            "",
+            "-",
+            "10:00:00.",
+        ] {
+            assert_eq!(parse_time(text), None, "{text}");
         }
     }
 

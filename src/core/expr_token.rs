@@ -44,8 +44,8 @@ impl fmt::Display for Token {
 }
 
 /// Longer ones first.
-const SYMBOLS: [&str; 16] = [
-    "<=>", "<=", ">=", "<>", "!=", "&&", "=", "<", ">", "(", ")", ",", "+", "-", "*", "%",
+const SYMBOLS: [&str; 20] = [
+    "<=>", "->>", "<=", ">=", "<>", "!=", "&&", "||", "->", "=", "<", ">", "(", ")", ",", "+", "-", "*", "/", "%",
 ];
 
 /// The pieces with the place of each, in characters from 1.
@@ -93,7 +93,8 @@ impl Reader {
 
     fn sign(&mut self, first: char) -> Result<Token, ParseError> {
         let rest: String = self.characters[self.at..].iter().take(3).collect();
-        let is_comment = rest.starts_with("--") && rest.chars().nth(2).is_none_or(char::is_whitespace);
+        let is_line = rest.starts_with("--") && rest.chars().nth(2).is_none_or(char::is_whitespace);
+        let is_comment = is_line || rest.starts_with("/*");
         let found = SYMBOLS.into_iter().find(|symbol| rest.starts_with(symbol));
         match found {
             Some(symbol) if !is_comment => {

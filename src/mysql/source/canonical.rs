@@ -18,7 +18,7 @@ use crate::mysql::quote;
 /// UTC, CHAR not padded, no limit on rows or time from the account's defaults.
 pub const SESSION_SETTINGS: &str = "SET SESSION character_set_results = NULL, time_zone = '+00:00', sql_mode = '', \
      sql_select_limit = DEFAULT, max_execution_time = 0, net_write_timeout = 600, group_concat_max_len = 1073741824, \
-     transaction_isolation = 'REPEATABLE-READ'";
+     div_precision_increment = 4, transaction_isolation = 'REPEATABLE-READ'";
 
 /// DATETIME is stored as its packed value above this, TIME's seconds above the other: so that they compare as bytes.
 const DATETIME_OFFSET: u64 = 0x80_0000_0000;

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use crate::core::job_spec::DatabaseSpec;
 use crate::core::row_filter::RowFilter;
+use crate::core::row_filter_input::set_text;
 use crate::core::shape::{Column, ColumnKind, ShapeId};
 use crate::core::value::{DateTimeValue, Value};
 use crate::mysql::error::Error;
@@ -112,7 +113,7 @@ fn statement(filter: &RowFilter, batch: &[Question<'_>]) -> Result<String, Error
     }
     sql.push_str("SELECT -1");
     filter.columns().for_each(|_| sql.push_str(", NULL"));
-    let _ = write!(sql, ") AS t WHERE `peer row` >= 0 AND {}", filter.sql());
+    let _ = write!(sql, ") AS t WHERE `peer row` >= 0 AND {}", filter.sql_over_constants());
     Ok(sql)
 }
 
@@ -132,7 +133,8 @@ fn constant(column: &Column, raw: Option<&[u8]>) -> Result<String, Error> {
         (Value::Decimal(text), _) => text,
         (Value::Float(value), _) => format!("CAST({:e} AS FLOAT)", f64::from(value)),
         (Value::Double(value), _) => format!("CAST({value:e} AS DOUBLE)"),
-        (Value::Year(year), _) => format!("CAST('{year:04}' AS YEAR)"),
+        // A filter has no number of one or two digits against it, which would mean another year.
+        (Value::Year(year), _) => format!("CAST({year} AS UNSIGNED)"),
         (Value::Date(date), _) => format!("CAST('{}' AS DATE)", date_text(&date)),
         (Value::DateTime(at), _) => {
             let time = format!("{:02}:{:02}:{:02}.{:06}", at.hours, at.minutes, at.seconds, at.micros);
@@ -148,18 +150,24 @@ fn constant(column: &Column, raw: Option<&[u8]>) -> Result<String, Error> {
         (Value::Text(bytes), _) => text(column, bytes),
         (Value::Enum(index), ColumnKind::Enum { members }) => {
             let label = usize::from(index).checked_sub(1).and_then(|at| members.get(at));
-            let label = hex(label.map_or(&[][..], |label| label.as_bytes()));
-            match (&column.charset, &column.collation) {
-                (Some(charset), Some(collation)) => format!("CONVERT(_utf8mb4 {label} USING {charset}) COLLATE {collation}"),
-                _ => format!("_utf8mb4 {label}"),
-            }
+            label_text(column, label.map_or("", String::as_str))
         }
+        (Value::Set(bits), ColumnKind::Set { members }) => label_text(column, &set_text(members, bits)),
         (Value::Bytes(bytes), ColumnKind::Binary { .. } | ColumnKind::VarBinary { .. } | ColumnKind::Blob { .. }) => {
             format!("CAST({} AS BINARY)", hex(&bytes))
         }
         // Only IS NULL can be asked of the others.
         (Value::Bytes(_) | Value::Json(_) | Value::Enum(_) | Value::Set(_), _) => "1".into(),
     })
+}
+
+/// The text of an ENUM or SET under the column's own character set and collation.
+fn label_text(column: &Column, label: &str) -> String {
+    let label = hex(label.as_bytes());
+    match (&column.charset, &column.collation) {
+        (Some(charset), Some(collation)) => format!("CONVERT(_utf8mb4 {label} USING {charset}) COLLATE {collation}"),
+        _ => format!("_utf8mb4 {label}"),
+    }
 }
 
 /// The bytes themselves under the column's own character set and collation.
