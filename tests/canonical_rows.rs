@@ -286,6 +286,12 @@ async fn json_agrees_with_the_types_within_it() {
         "(6, CAST(CAST(7 AS UNSIGNED) AS JSON))",
         "(7, JSON_OBJECT('k', REPEAT('x', 70000), 'l', JSON_ARRAY(CAST(70000 AS UNSIGNED), -70000, 1, REPEAT('y', 65530))))",
         "(8, JSON_ARRAY(JSON_ARRAY(), JSON_ARRAY(JSON_ARRAY(1, 2), 3), JSON_OBJECT('a', JSON_ARRAY(JSON_OBJECT()))))",
+        // Large ones, whose types come in another order.
+        "(9, CAST(CONCAT('[', REPEAT('{\"a\\\\\"]\": [1, 2.5, {\"b\": [\"x\", null, [[]]]}], \"c\": {\"d\": true, \"e\": {}}, \"k\": -1}, ', 3000), \
+         '[[1, [2]], \"3\"], 70000]') AS JSON))",
+        "(10, JSON_OBJECT('x', REPEAT('x', 70000), 'y', JSON_OBJECT('d', DATE'2024-02-29', 'a', JSON_ARRAY(1.50, x'00', JSON_OBJECT('t', TIME'01:00:00')))))",
+        "(11, JSON_QUOTE(REPEAT('|', 70000)))",
+        "(12, JSON_ARRAY(JSON_OBJECT(), REPEAT('|\"', 70000)))",
     ];
     images_agree("json", "id INT PRIMARY KEY, j JSON", &rows).await;
 }

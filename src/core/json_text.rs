@@ -3,6 +3,7 @@
 //! Text alone does not tell DECIMAL from DOUBLE, DATE from STRING or 5 from UNSIGNED 5, so `mysql::source::canonical` also asks
 //! for one letter per scalar, in the order of the text. What does not fit them is an error: then the assumption is wrong.
 
+use crate::core::json_order::{PARTS_MARK, in_text_order};
 use crate::core::json_tree::{JsonTree, decimal_value};
 use crate::core::jsonb::{DEPTH_MAX, TYPE_DATE, TYPE_DATETIME, TYPE_DECIMAL, TYPE_TIME, TYPE_TIMESTAMP};
 use crate::core::value::ValueError;
@@ -28,7 +29,7 @@ const MISFIT: ValueError = ValueError::Content {
     expected: "json text that fits the types of its values",
 };
 
-/// The document.
+/// The document; letters in the order of the text, or as `core::json_order` takes them.
 ///
 /// # Errors
 /// The text is no JSON as the server prints it, or the letters are not those of its scalars.
@@ -36,6 +37,13 @@ pub fn parse(text: &[u8], letters: &[u8]) -> Result<JsonTree, ValueError> {
     let text = std::str::from_utf8(text).map_err(|_| ValueError::Content {
         expected: "json text in utf-8",
     })?;
+    let sorted;
+    let letters = if letters.contains(&PARTS_MARK) {
+        sorted = in_text_order(text.as_bytes(), letters)?;
+        &sorted
+    } else {
+        letters
+    };
     let mut reader = Reader { left: text, letters };
     let tree = reader.value(DEPTH_MAX)?;
     if reader.left.is_empty() && reader.letters.is_empty() {

@@ -51,6 +51,7 @@ pub mod job_spec;
 pub mod job_state;
 pub mod job_versions;
 pub mod json_diff;
+pub mod json_order;
 pub mod json_path;
 pub mod json_text;
 pub mod json_tree;

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::core::change::{Key, Row};
 use crate::core::decimal;
+use crate::core::json_order::PARTS_MARK;
 use crate::core::json_text::{self, LETTERS, OPAQUE_LETTER};
 use crate::core::row::{RowError, RowLayout};
 use crate::core::shape::{Column, ColumnKind, RowKey, Storage, TableShape};
@@ -19,6 +20,10 @@ use crate::mysql::quote;
 pub const SESSION_SETTINGS: &str = "SET SESSION character_set_results = NULL, time_zone = '+00:00', sql_mode = '', \
      sql_select_limit = DEFAULT, max_execution_time = 0, net_write_timeout = 600, group_concat_max_len = 1073741824, \
      div_precision_increment = 4, transaction_isolation = 'REPEATABLE-READ'";
+
+/// Documents above this are walked twice. One walk takes a second for 200,000 scalars on MySQL 9.7.4, and four times that for twice as
+/// many; below 64 KiB it is the faster one.
+const LARGE_BYTES: u32 = 64 << 10;
 
 /// DATETIME is stored as its packed value above this, TIME's seconds above the other: so that they compare as bytes.
 const DATETIME_OFFSET: u64 = 0x80_0000_0000;
@@ -47,21 +52,40 @@ pub enum CanonicalError {
 #[must_use]
 pub fn select_list(shape: &TableShape) -> String {
     let json = shape.columns.iter().filter(|column| column.kind == ColumnKind::Json);
-    let types = json.map(|column| format!("({})", json_types(&quote::column(&shape.name, &column.name))));
+    let types = json.map(|column| types_of_any_size(&quote::column(&shape.name, &column.name)));
     let columns = shape.columns.iter().map(select_expression);
     columns.chain(types).collect::<Vec<_>>().join(", ")
+}
+
+/// The letters of a document's scalars as `json_text::parse` takes them: of a large one those of cells and of members by themselves, which
+/// the server finds in a time that grows as the document does.
+fn types_of_any_size(document: &str) -> String {
+    let (mark, cells, members) = (
+        char::from(PARTS_MARK),
+        letters_at(document, "$**[*]"),
+        letters_at(document, "$**.*"),
+    );
+    format!(
+        "IF(JSON_STORAGE_SIZE({document}) > {LARGE_BYTES} AND JSON_TYPE({document}) IN ('ARRAY', 'OBJECT'), \
+         CONCAT(IFNULL(({cells}), ''), '{mark}', IFNULL(({members}), '')), ({}))",
+        json_types(document)
+    )
 }
 
 /// A query for the letters of a document's scalars in the order of its text. `$**[0]` finds each scalar once, because a scalar
 /// counts as an array of itself; the objects it also finds have no letter.
 pub(in crate::mysql) fn json_types(document: &str) -> String {
+    letters_at(document, "$**[0]")
+}
+
+fn letters_at(document: &str, path: &str) -> String {
     let letters: String = LETTERS
         .iter()
         .map(|(name, letter)| format!(" WHEN '{name}' THEN '{letter}'"))
         .collect();
     format!(
         "SELECT GROUP_CONCAT(CASE COALESCE(JSON_TYPE(leaf), 'NULL') WHEN 'OBJECT' THEN '' WHEN 'ARRAY' THEN ''{letters} \
-         ELSE '{OPAQUE_LETTER}' END ORDER BY place SEPARATOR '') FROM JSON_TABLE({document}, '$**[0]' COLUMNS (place FOR ORDINALITY, \
+         ELSE '{OPAQUE_LETTER}' END ORDER BY place SEPARATOR '') FROM JSON_TABLE({document}, '{path}' COLUMNS (place FOR ORDINALITY, \
          leaf JSON PATH '$')) leaves"
     )
 }
