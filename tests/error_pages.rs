@@ -32,10 +32,19 @@ const SHARED: &[(u16, &[&str])] = &[
     (1053, &["admin/refusal.rs", "cli/failure.rs"]),
     (1055, &["admin/http.rs", "admin/shell.rs"]),
     (1059, &["cli/client.rs", "cli/shell.rs"]),
+    // What only a job that begins is refused for.
+    (1121, &["core/check.rs", "core/table_choice.rs"]),
+    (1122, &["core/check.rs", "core/table_merge.rs"]),
+    (1123, &["core/check.rs", "core/table_map.rs"]),
+    (1124, &["core/check.rs", "core/table_map.rs"]),
     (1211, &["node/parts.rs", "transport/key.rs"]),
     (1314, &["core/job_failure.rs", "mysql/error.rs"]),
+    (1362, &["core/check.rs", "mysql/preflight/source_tables.rs"]),
     (1604, &["node/parts.rs", "store/error.rs"]),
-    (1826, &["core/table_writers.rs"]),
+    (1807, &["core/check.rs", "mysql/preflight/source_server.rs"]),
+    (1822, &["core/check.rs", "mysql/preflight/pair.rs"]),
+    (1824, &["core/check.rs", "mysql/preflight/target_tables.rs"]),
+    (1826, &["core/check.rs", "core/table_writers.rs"]),
 ];
 
 /// The parts of a page, in this order.

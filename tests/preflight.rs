@@ -13,11 +13,13 @@ mod bed;
 mod seeds_source;
 #[path = "preflight/seeds_target.rs"]
 mod seeds_target;
+#[path = "preflight/sessions.rs"]
+mod sessions;
 #[path = "preflight/with_peers.rs"]
 mod with_peers;
 
 use bed::{Bed, Seed, WHOLE_SERVERS, seed};
-use peer::core::check::ClockReading;
+use peer::core::check::{ClockReading, Part, Question};
 use peer::core::check_cluster;
 use peer::core::finding::{Finding, Severity};
 use peer::mysql::preflight::check_source;
@@ -100,7 +102,10 @@ async fn a_source_started_without_what_it_needs_is_told_all_of_it() {
     .await;
     let mut spec = bed.spec.clone();
     spec.source.endpoint.port = odd.port;
-    let findings = check_source(&spec, &bed::now_us).await.unwrap().findings;
+    let findings = check_source(&Question::of(Part::Source, &spec), &bed::now_us)
+        .await
+        .unwrap()
+        .findings;
     for (id, severity) in [
         ("PEER1353", Severity::Fail),
         ("PEER1354", Severity::Fail),
@@ -124,7 +129,10 @@ async fn a_source_started_without_what_it_needs_is_told_all_of_it() {
         let bad = findings.iter().find(|finding| finding.id == id).unwrap();
         odd.run(&bed::statements(&bad.fix)).await;
     }
-    let findings = check_source(&spec, &bed::now_us).await.unwrap().findings;
+    let findings = check_source(&Question::of(Part::Source, &spec), &bed::now_us)
+        .await
+        .unwrap()
+        .findings;
     let bad = |id| {
         findings
             .iter()
@@ -147,7 +155,9 @@ async fn a_source_started_without_what_it_needs_is_told_all_of_it() {
 async fn a_clock_that_is_off_is_told_with_who_is_ahead_of_whom() {
     let bed = Bed::new("clock").await;
     let five_s_late = || bed::now_us() - 5_000_000;
-    let report = check_source(&bed.spec, &five_s_late).await.unwrap();
+    let report = check_source(&Question::of(Part::Source, &bed.spec), &five_s_late)
+        .await
+        .unwrap();
     let readings = [
         ("sh-1".to_owned(), ClockReading::default()),
         ("the source".to_owned(), report.clock.unwrap()),

@@ -10,15 +10,16 @@ use tokio::time::timeout;
 
 use crate::actors::handle::PeerHandle;
 use crate::actors::me::Me;
-use crate::core::check::{Checks, ClockReading, NotReached, Part, Question, Report, Side, SourceFacts};
+use crate::core::check::{Checks, ClockReading, NotReached, Part, Question, ReplicaIds, Report, Side, SourceFacts};
 use crate::core::check_cluster::{self, Reach};
-use crate::core::ids::NodeId;
+use crate::core::ids::{Incarnation, JobId, NodeId};
 use crate::core::job_spec::JobSpec;
 use crate::core::member::{Member, find, name_of};
 use crate::core::placement::Task;
 use crate::core::placement_summary::Placed;
 use crate::core::reach::address;
 use crate::mysql::preflight;
+use crate::mysql::source::reader::{replica_uuid, server_id};
 use crate::wire::message::{Request, Response};
 
 /// Peers that are asked whether they reach the databases; this one first. Trades a whole picture of a large cluster against logins.
@@ -39,7 +40,7 @@ pub async fn answer(me: &Me, question: Question) -> Report {
     let spec = &question.spec;
     let looked = match question.part {
         Part::Reach => Ok(reach(spec).await),
-        Part::Source => preflight::check_source(spec, &now_us).await,
+        Part::Source => preflight::check_source(&question, &now_us).await,
         Part::Target => preflight::check_target(&question, &now_us).await,
         Part::Writers => preflight::writers(spec, &question.own).await.map(|writers| Report {
             writers,
@@ -106,6 +107,21 @@ impl PeerHandle {
         checks.add(Side::Cluster, &self.me.name, of_cluster);
         checks.add(Side::Cluster, &self.me.name, check_cluster::clocks(&readings));
         checks
+    }
+
+    /// Under which numbers the job reads, or would read, the binlog of its source.
+    fn replica_ids(&self, spec: &JobSpec) -> ReplicaIds {
+        let table = self.table();
+        let known = table.get(&spec.name);
+        let inc = known.map_or(1, |record| record.inc.0 + u64::from(!record.is_alive()));
+        let job = JobId {
+            name: spec.name.clone(),
+            inc: Incarnation(inc),
+        };
+        ReplicaIds {
+            server_id: server_id(&self.me.cluster_id, &job, 0),
+            uuid: replica_uuid(&self.me.cluster_id, &job, 0),
+        }
     }
 
     /// Who reaches what: every live peer tries both.
@@ -187,6 +203,7 @@ impl Round<'_> {
             source,
             is_known: self.is_known,
             writers: self.handle.writers_of_cluster(self.spec, &own),
+            replica: Some(self.handle.replica_ids(self.spec)),
             ..Question::of(part, self.spec)
         };
         let answered = self.handle.ask_check(&peer, &question, LOOK_TIME_MAX).await;

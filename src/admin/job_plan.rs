@@ -14,7 +14,7 @@ use crate::core::job_merge::Effective;
 use crate::core::job_record::JobRecord;
 use crate::core::job_spec::JobSpec;
 use crate::core::placement_summary::Placed;
-use crate::core::plan::{Difference, Standing, differences};
+use crate::core::plan::{Difference, Look, Standing, differences, look};
 
 /// What a submit of `spec` would do to `old`; `root` is the digest of this peer's job table.
 #[must_use]
@@ -95,6 +95,13 @@ fn digest(view: &ClusterView, root: &str) -> TableDigestView {
         agree: agree.count() as u64,
         peers: live.len() as u64,
     }
+}
+
+/// What has to be looked at before `old` gets the text `new`.
+#[must_use]
+pub fn update_look(old: &JobRecord, new: &Value, view: &ClusterView) -> Look {
+    let standing = standing(&Seen::new(old, view));
+    look(&update_of(old, new, standing), standing)
 }
 
 /// What keeps `old` from getting the text `new`, as far as this peer sees; empty: nothing.

@@ -13,7 +13,7 @@ use crate::actors::task_report::TaskReport;
 use crate::admin::cluster::{Cluster, HoldKind, Reply, SubmitRequest};
 use crate::admin::job_history::job_history;
 use crate::admin::job_lines::{Seen, job_line};
-use crate::admin::job_plan::{plan_view, update_faults};
+use crate::admin::job_plan::{plan_view, update_faults, update_look};
 use crate::admin::job_status::status_view;
 use crate::admin::refusal::{Refusal, RefusalKind};
 use crate::admin::views::{
@@ -28,6 +28,7 @@ use crate::core::job_operations::OperationError;
 use crate::core::job_record::{HoldKind as RecordHold, JobRecord};
 use crate::core::job_spec::JobSpec;
 use crate::core::job_versions::spec_of;
+use crate::core::plan::Look;
 use crate::core::spec_diff::differences;
 use crate::core::table_writers::Own;
 
@@ -77,7 +78,7 @@ impl Live {
     async fn submit_job(&self, request: SubmitRequest) -> Result<SubmitView, Refusal> {
         let spec = parse_job(&request.text).map_err(Refusal::invalid)?;
         // First of all: it takes seconds, in which the table may change.
-        let warnings = self.check_new(&spec, &request).await?;
+        let warnings = self.check_submit(&spec, &request).await?;
         let json = serde_json::to_value(&spec).expect("a spec has only text keys");
         let life = self.handle.new_life();
         let change = Change::Submit {
@@ -237,7 +238,9 @@ impl Cluster for Live {
                 tables.own.clone()
             };
             let others = self.handle.job_clashes(&spec, &own).await;
-            Ok(plan.with_tables(tables).with_other_jobs(others))
+            let json = serde_json::to_value(&spec).expect("a spec has only text keys");
+            let begins = old.is_none_or(|old| update_look(old, &json, &view) == Look::Begins);
+            Ok(plan.with_tables(tables).with_other_jobs(others, begins))
         })
     }
 

@@ -150,9 +150,34 @@ pub fn fixed_part(spec: &Value) -> Value {
     kept("", spec)
 }
 
-/// A difference after which the databases must be looked at as for a new job.
+/// What has to be looked at again before an update with these differences is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing that the databases decide.
+    None,
+    /// The databases: the job goes on from its progress there.
+    GoesOn,
+    /// The databases and the tables, as for a new job: it begins, or may begin.
+    Begins,
+}
+
+/// See `Look`.
 #[must_use]
-pub fn is_of_databases(path: &str) -> bool {
+pub fn look(differences: &[Difference], standing: Standing) -> Look {
+    let mut paths = differences.iter().map(|difference| difference.path.as_str());
+    if !paths.clone().any(is_of_databases) {
+        return Look::None;
+    }
+    let is_other_target = paths.any(|path| ["sink.endpoint.host", "sink.endpoint.port"].contains(&path));
+    if standing == Standing::Fresh || is_other_target {
+        Look::Begins
+    } else {
+        Look::GoesOn
+    }
+}
+
+/// A difference after which the databases must be looked at again.
+fn is_of_databases(path: &str) -> bool {
     OF_DATABASES.into_iter().any(|above| is_below(path, above))
 }
 
@@ -300,6 +325,23 @@ mod tests {
             assert_eq!(impact_of(pointer, value.clone(), Standing::Idle), (path.clone(), idle));
             assert_eq!(impact_of(pointer, value, Standing::Fresh), (path, Live));
         }
+    }
+
+    #[test]
+    fn the_databases_are_looked_at_again_when_they_decide() {
+        let of = |pointer: &str, value: Value, standing| look(&differences(&job(), &with(pointer, value), standing), standing);
+        for standing in [Standing::Running, Standing::Idle, Standing::Fresh] {
+            assert_eq!(of("/link/rate_bytes", json!(9), standing), Look::None);
+            assert_eq!(of("/sink/constraints", json!([1]), standing), Look::None);
+            assert_eq!(of("/sink/endpoint/port", json!(9), standing), Look::Begins);
+        }
+        assert_eq!(of("/source/endpoint/user", json!("v"), Standing::Running), Look::GoesOn);
+        assert_eq!(
+            of("/sink/endpoint/password", json!({"env": "P"}), Standing::Idle),
+            Look::GoesOn
+        );
+        assert_eq!(of("/tables", json!([]), Standing::Fresh), Look::Begins);
+        assert_eq!(of("/source/endpoint/user", json!("v"), Standing::Fresh), Look::Begins);
     }
 
     #[test]

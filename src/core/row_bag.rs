@@ -15,6 +15,9 @@ use crate::core::shape::{Column, ColumnKind, ShapeId, TableShape};
 /// Rows of one piece of a keyless table, in bytes: far below the frame limit of 16 MiB, large enough that its group pays.
 const KEYLESS_PIECE_BYTES: u64 = 4 << 20;
 
+/// Bytes of rows of a keyless table: it is copied as a whole, in memory (PROTOCOLS 1 step 13).
+pub const KEYLESS_READ_MAX: u64 = 64 << 20;
+
 /// A multiset of rows that keeps the order they came in, as far as it can.
 #[derive(Debug)]
 pub struct RowBag {

@@ -16,7 +16,7 @@ use crate::core::copy_table::ReadRows;
 use crate::core::disposition::Disposition;
 use crate::core::gtid_set::GtidSet;
 use crate::core::job_spec::DatabaseSpec;
-use crate::core::row_bag::row_bytes;
+use crate::core::row_bag::{KEYLESS_READ_MAX, row_bytes};
 use crate::core::shape::{ShapeId, TableShape};
 use crate::flow::chunk_errors;
 use crate::mysql::error::Error;
@@ -29,9 +29,7 @@ const TABLES_MAX: usize = 2;
 const CHUNK_READ_MAX: u64 = 8 << 20;
 /// Bytes one chunk may hold with its fold: it travels as one frame of at most 16 MiB.
 const CHUNK_HELD_MAX: u64 = 12 << 20;
-/// Bytes of rows of a keyless table: it is copied as a whole, in memory (PROTOCOLS 1 step 13).
-const KEYLESS_READ_MAX: u64 = 64 << 20;
-/// The same with the changes queued behind them.
+/// Bytes of rows of a keyless table (`KEYLESS_READ_MAX`) with the changes queued behind them.
 const KEYLESS_HELD_MAX: u64 = 96 << 20;
 /// How often the server may be late with its own past, 10 s each, before the flow is tried again.
 const WAITS_MAX: u32 = 6;

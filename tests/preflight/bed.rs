@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use peer::core::check::{Part, Question, SourceFacts};
+use peer::core::check::{Part, Question, ReplicaIds, SourceFacts};
 use peer::core::finding::{Finding, Severity};
 use peer::core::job_spec::JobSpec;
 use peer::mysql::preflight::{check_source, check_target};
@@ -21,6 +21,10 @@ pub fn statements(fix: &str) -> Vec<&str> {
     let all = sql.split("; ").map(|statement| statement.trim().trim_end_matches(';'));
     all.filter(|statement| !statement.is_empty()).collect()
 }
+
+/// Under which the bed's job would read the binlog.
+pub const REPLICA_NUMBER: u32 = 3_000_000_001;
+pub const REPLICA_UUID: &str = "0f0f0f0f-0000-8000-a000-0f0f0f0f0f0f";
 
 /// Who changes a whole server holds it alone; every other test of the file shares it.
 pub static WHOLE_SERVERS: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
@@ -174,7 +178,14 @@ impl Bed {
     pub async fn check(&self, seed: &Seed) -> Vec<Finding> {
         let mut spec = self.spec.clone();
         (seed.spec)(&mut spec);
-        let report = check_source(&spec, &now_us).await.expect("a look at the source");
+        let question = Question {
+            replica: Some(ReplicaIds {
+                server_id: REPLICA_NUMBER,
+                uuid: REPLICA_UUID.into(),
+            }),
+            ..Question::of(Part::Source, &spec)
+        };
+        let report = check_source(&question, &now_us).await.expect("a look at the source");
         let mut findings = report.findings;
         let source = report.source.map(|mut facts| {
             (seed.facts)(&mut facts);

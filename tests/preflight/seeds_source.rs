@@ -84,6 +84,19 @@ fn access(bed: &Bed) -> Vec<Seed> {
             .undone(On::Source, &["DROP ROLE IF EXISTS {u}_role"])
             .spec(as_user(bed, "right"))
             .fails("no REPLICATION SLAVE"),
+        seed("a table without a key that is too large", "PEER1834")
+            .does(
+                On::Source,
+                &[
+                    "CREATE TABLE {s}.large (v LONGBLOB)",
+                    "INSERT INTO {s}.large SELECT REPEAT('x', 10485760) FROM (VALUES ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6), ROW(7)) v",
+                    "ANALYZE TABLE {s}.large",
+                ],
+            )
+            .undone(On::Source, &["DROP TABLE {s}.large"])
+            .spec(table(bed, "large"))
+            .warns("{s}.large of some")
+            .mended(On::Source),
         seed("an account that may not lock", "PEER1829")
             .does(On::Source, &GRANTED)
             .does(On::Source, &["CREATE TABLE {s}.k (v INT)"])

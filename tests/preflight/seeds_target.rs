@@ -36,8 +36,22 @@ fn server(bed: &Bed) -> Vec<Seed> {
                 &["CREATE USER {u} IDENTIFIED BY 'right'", "GRANT SELECT ON *.* TO {u}"],
             )
             .undone(On::Target, &["DROP USER IF EXISTS {u}"])
-            .spec(as_user)
+            .spec(as_user.clone())
             .fails("no INSERT, UPDATE, DELETE, CREATE")
+            .mended(On::Target),
+        seed("an account that may not try a change of definitions", "PEER1366")
+            .does(
+                On::Target,
+                &[
+                    "CREATE USER {u} IDENTIFIED BY 'right'",
+                    "GRANT ALL ON {s}.* TO {u}",
+                    "GRANT ALL ON {m}.* TO {u}",
+                    "GRANT REPLICATION CLIENT ON *.* TO {u}",
+                ],
+            )
+            .undone(On::Target, &["DROP USER IF EXISTS {u}"])
+            .spec(as_user)
+            .warns("no CREATE, ALTER, INDEX, DROP, REFERENCES")
             .mended(On::Target),
         seed("an event that is enabled", "PEER1813")
             .does(On::Target, &MADE)

@@ -7,7 +7,6 @@ use crate::core::explanation::Explanation;
 use crate::core::fault::Fault;
 use crate::core::finding::{Finding, Severity, faults};
 use crate::core::placement_summary::Totals;
-use crate::core::plan::is_of_databases;
 use crate::core::table_plan::{TablePlan, TablesPlan};
 
 /// Answer of `plan`: what `submit --update` of the same text would do, as one peer sees it. Nothing was changed.
@@ -55,13 +54,12 @@ impl PlanView {
         }
     }
 
-    /// The same with what is told of other jobs. What fails is a refusal, unless the job is there already and stays in its tables.
+    /// The same with what is told of other jobs. What fails is a refusal for a job that begins in its tables.
     #[must_use]
-    pub fn with_other_jobs(mut self, findings: Vec<Finding>) -> Self {
+    pub fn with_other_jobs(mut self, findings: Vec<Finding>, begins: bool) -> Self {
         self.other_jobs = findings;
         self.other_jobs.retain(|finding| finding.severity > Severity::Ok);
-        let is_moved = self.differences.iter().any(|difference| is_of_databases(&difference.path));
-        if self.result == PlanResult::Create || is_moved {
+        if begins {
             self.faults.extend(faults(&self.other_jobs, Severity::Fail).0);
         }
         if !self.faults.is_empty() {

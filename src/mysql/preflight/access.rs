@@ -10,6 +10,7 @@ use crate::mysql::grants::Grants;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
 use crate::mysql::source::chunk_reader::binlog_end;
+use crate::mysql::target::meta::shadow_schema;
 
 /// Number and object of a check.
 pub(super) type Check = (&'static str, &'static str);
@@ -198,6 +199,27 @@ pub(super) fn check_schema_grants(grants: &Grants, schema: &str, tables: &[&Tabl
     let expected = [ROW_PRIVILEGES.as_slice(), &DEFINITION_PRIVILEGES].concat().join(", ");
     let fix = grant(&missing, &format!("{}.*", quote::identifier(schema)), grants);
     Finding::bad(severity, "PEER1366", object, format!("no {missing}"), expected, fix)
+}
+
+/// What the account may do in the schema of empty tables, on which a change of definitions is tried before it is carried out.
+pub(super) fn check_shadow_grants(grants: &Grants, spec: &JobSpec) -> Finding {
+    let schema = shadow_schema(&spec.sink.meta_schema);
+    let object = format!(
+        "privileges of `{}` on schema `{schema}` of the target",
+        spec.sink.endpoint.user
+    );
+    let lacks = |privilege: &&str| !grants.has(privilege, &schema);
+    let missing: Vec<&str> = DEFINITION_PRIVILEGES.into_iter().filter(lacks).collect();
+    if missing.is_empty() {
+        return Finding::ok("PEER1366", object, "all that is needed");
+    }
+    let missing = missing.join(", ");
+    let fix = grant(&missing, &format!("{}.*", quote::identifier(&schema)), grants);
+    let expected = format!(
+        "{}: else a change of definitions ends the job",
+        DEFINITION_PRIVILEGES.join(", ")
+    );
+    Finding::bad(Severity::Warn, "PEER1366", object, format!("no {missing}"), expected, fix)
 }
 
 /// The statement that gives the session's account what it lacks.

@@ -8,9 +8,12 @@ mod access;
 mod other_jobs;
 mod pair;
 mod settings;
+mod source_replicas;
 mod source_server;
+mod source_sizes;
 mod source_tables;
 mod target_server;
+mod target_sessions;
 mod target_tables;
 
 use crate::core::check::{ClockReading, Question, Report, SourceFacts};
@@ -40,7 +43,8 @@ const CLOCK_READINGS: usize = 3;
 ///
 /// # Errors
 /// Never for what a finding can say; only when the connection breaks on the way.
-pub async fn check_source(spec: &JobSpec, now_us: WallClock<'_>) -> Result<Report, Error> {
+pub async fn check_source(question: &Question, now_us: WallClock<'_>) -> Result<Report, Error> {
+    let spec = &question.spec;
     let mut report = Report::default();
     let endpoint = &spec.source.endpoint;
     report.findings.push(access::check_secret(endpoint, "source"));
@@ -50,8 +54,18 @@ pub async fn check_source(spec: &JobSpec, now_us: WallClock<'_>) -> Result<Repor
     report.clock = Some(read_clock(&mut session, now_us).await?);
     let tls = access::check_tls(&mut session, endpoint, "source").await?;
     report.findings.push(tls);
-    let tables = source_essentials(&mut session, spec, &mut report.findings).await?;
+    let (grants, tables) = source_essentials(&mut session, spec, &mut report.findings).await?;
     source_details(&mut session, spec, &tables, &mut report.findings).await?;
+    report
+        .findings
+        .push(source_sizes::check_keyless(&mut session, spec, &tables).await?);
+    report
+        .findings
+        .push(source_sizes::check_history(&mut session, spec, &grants).await?);
+    if let Some(own) = &question.replica {
+        let replicas = source_replicas::check(&mut session, own, question.is_known).await;
+        report.findings.extend(access::settle(source_replicas::REPLICAS, replicas)?);
+    }
     let server = pair::facts(&mut session).await?;
     session.close().await;
     report.source = Some(bounded(SourceFacts {
@@ -72,7 +86,11 @@ pub async fn examine_source(session: &mut Session, spec: &JobSpec) -> Result<Vec
     Ok(findings)
 }
 
-async fn source_essentials(session: &mut Session, spec: &JobSpec, findings: &mut Vec<Finding>) -> Result<Tables, Error> {
+async fn source_essentials(
+    session: &mut Session,
+    spec: &JobSpec,
+    findings: &mut Vec<Finding>,
+) -> Result<(Grants, Tables), Error> {
     findings.push(access::check_version("source", session.version()));
     findings.extend(settings::check(session).await?);
     let grants = Grants::read(session).await?;
@@ -80,7 +98,7 @@ async fn source_essentials(session: &mut Session, spec: &JobSpec, findings: &mut
     findings.push(access::check_position(session, &grants).await);
     let tables = source_tables::check(session, spec, &grants, findings).await?;
     findings.push(source_tables::check_locks(&tables, &grants));
-    Ok(tables)
+    Ok((grants, tables))
 }
 
 async fn source_details(session: &mut Session, spec: &JobSpec, found: &Tables, findings: &mut Vec<Finding>) -> Result<(), Error> {
@@ -124,6 +142,9 @@ pub async fn check_target(question: &Question, now_us: WallClock<'_>) -> Result<
         .collect();
     let grants = target_essentials(&mut session, spec, &tables, &mut report.findings).await?;
     target_details(&mut session, &grants, &tables, &mut report.findings).await?;
+    report
+        .findings
+        .push(target_sessions::check(&mut session, spec, &grants).await?);
     if let Some(source) = source {
         report.findings.extend(pair::check(&mut session, source).await?);
         let is_begun = question.is_known && has_begun(&mut session, spec).await;
@@ -167,6 +188,7 @@ async fn target_essentials(
         let inside: Vec<&TableName> = tables.iter().copied().filter(|table| table.schema == *schema).collect();
         findings.push(access::check_schema_grants(&grants, schema, &inside, spec));
     }
+    findings.push(access::check_shadow_grants(&grants, spec));
     Ok(grants)
 }
 

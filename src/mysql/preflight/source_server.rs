@@ -8,7 +8,8 @@ use crate::core::shape::TableName;
 use crate::mysql::error::Error;
 use crate::mysql::preflight::access::Check;
 use crate::mysql::preflight::settings::{global, global_number};
-use crate::mysql::preflight::source_tables::{list, schema_list};
+use crate::mysql::preflight::source_sizes::table_bytes;
+use crate::mysql::preflight::source_tables::list;
 use crate::mysql::session::Session;
 
 /// How long the binlog is kept.
@@ -86,18 +87,6 @@ fn copy_seconds(bytes: u64, rate_bytes: u64) -> u64 {
         rate_bytes.min(COPY_BYTES_PER_S)
     };
     bytes / rate
-}
-
-/// Bytes of rows as the server estimates them.
-async fn table_bytes(session: &mut Session, tables: &[TableName]) -> Result<u64, Error> {
-    let Some(schemas) = schema_list(tables) else { return Ok(0) };
-    let sql = format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(DATA_LENGTH, 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ({schemas})"
-    );
-    let sizes = session.rows::<(String, String, u64)>(sql).await?;
-    let of_job =
-        |(schema, table, _): &&(String, String, u64)| tables.iter().any(|known| known.schema == *schema && known.table == *table);
-    Ok(sizes.iter().filter(of_job).map(|(.., bytes)| *bytes).sum())
 }
 
 /// The binlog from the start of the job on must be there.

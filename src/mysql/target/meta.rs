@@ -15,6 +15,12 @@ pub const FENCE_COMMENT: &str = "peer-meta v1";
 pub const MARK: &str = "peer_meta_mark";
 /// Tables of `information_schema` by which a schema of peer's is known.
 pub const MARKS: &str = "TABLE_NAME IN ('fence', 'peer_meta_mark') AND TABLE_COMMENT LIKE 'peer-meta v%'";
+/// The schema of empty tables (`shadow`), beside peer's own.
+#[must_use]
+pub fn shadow_schema(meta_schema: &str) -> String {
+    format!("{meta_schema}_shape")
+}
+
 /// Content of the table `version`.
 const VERSION: u32 = 1;
 

@@ -17,10 +17,8 @@ use crate::mysql::session::Session;
 use crate::mysql::source::inspect;
 use crate::mysql::target::create::{create_statement, ensure_schema, without_counter};
 use crate::mysql::target::ddl_session;
-use crate::mysql::target::meta::{FENCE_COMMENT, MARK, Meta};
+use crate::mysql::target::meta::{FENCE_COMMENT, MARK, Meta, shadow_schema};
 
-/// Behind the name of peer's own schema.
-const SUFFIX: &str = "_shape";
 /// How long other jobs may work with theirs; an empty table takes milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -33,7 +31,7 @@ pub(super) struct Shadows<'a> {
 impl<'a> Shadows<'a> {
     /// Lays the schema out and holds it. The session is set up for peer's own statements.
     pub async fn hold(session: &'a mut Session, meta: &Meta) -> Result<Self, Error> {
-        let schema = format!("{}{SUFFIX}", meta.schema());
+        let schema = shadow_schema(meta.schema());
         let taken: Option<Option<i64>> = session
             .first(format!("SELECT GET_LOCK({}, {})", lock_name(&schema), LOCK_WAIT.as_secs()))
             .await?;
