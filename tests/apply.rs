@@ -117,6 +117,25 @@ impl Mirror {
         self.compare().await;
     }
 
+    /// The same as the two parts of one large transaction. Returns how many BINLOG statements the target saw meanwhile.
+    async fn follow_large(&mut self, statements: [&str; 2]) -> u64 {
+        let before = row_events_seen().await;
+        self.apply_large(statements).await;
+        self.compare().await;
+        row_events_seen().await - before
+    }
+
+    async fn apply_large(&mut self, statements: [&str; 2]) {
+        let parts = self.changes(&statements).await;
+        self.target.large_begin().await.expect("begun");
+        for part in &parts[..parts.len() - 1] {
+            let part = fold(&self.shapes, vec![part.clone()]);
+            self.target.large_part(part.into()).await.expect("a part");
+        }
+        let last = fold(&self.shapes, parts[parts.len() - 1..].to_vec());
+        self.target.large_commit(last.into()).await.expect("committed");
+    }
+
     async fn compare(&self) {
         assert_equal(&servers().source, &servers().target, &self.bed.schema.base, &self.tables).await;
     }
@@ -134,6 +153,12 @@ fn fold(shapes: &[TableShape], parts: Vec<TxnPart>) -> Group {
         grouper.push(part).expect("folds");
     }
     grouper.take()
+}
+
+async fn row_events_seen() -> u64 {
+    let mut session = Session::connect(&database(servers().target)).await.expect("a session");
+    let seen: Option<(String, u64)> = session.first("SHOW GLOBAL STATUS LIKE 'Com_binlog'").await.expect("a count");
+    seen.expect("one row").1
 }
 
 fn session_spec() -> peer::core::job_spec::DatabaseSpec {
@@ -362,31 +387,105 @@ async fn a_large_transaction_is_there_whole_or_not_at_all() {
     let bed = Bed::new("large").await;
     let mut target = bed.started("a").await;
     target.large_begin().await.expect("begun");
-    target.large_part(&bed.group(11, vec![insert(1, 1)])).await.expect("a part");
+    target
+        .large_part(bed.group(11, vec![insert(1, 1)]).into())
+        .await
+        .expect("a part");
     assert!(bed.rows().await.is_empty());
     target.large_abort().await.expect("aborted");
     assert!(bed.rows().await.is_empty());
     target.large_begin().await.expect("begun");
     target
-        .large_part(&bed.group(11, vec![insert(1, 1), insert(2, 1)]))
+        .large_part(bed.group(11, vec![insert(1, 1), insert(2, 1)]).into())
         .await
         .expect("a part");
     target.ping().await.expect("alive");
     let seq = target
-        .large_commit(&bed.group(11, vec![update(1, 1, 5)]))
+        .large_commit(bed.group(11, vec![update(1, 1, 5)]).into())
         .await
         .expect("committed");
     assert_eq!((seq, bed.rows().await), (Seq(2), [(1, 5), (2, 1)].into()));
     target.large_begin().await.expect("begun");
-    let error = target
-        .large_part(&bed.group(12, vec![delete(9, 9)]))
+    target
+        .large_part(bed.group(12, vec![delete(9, 9)]).into())
         .await
-        .expect_err("refused");
+        .expect("on its way");
+    let error = target.large_landed().await.expect_err("refused");
     assert!(mismatch(&error).0.starts_with("delete"));
     target
         .apply_group(&bed.group(12, vec![delete(2, 1)]))
         .await
         .expect("the session is free again");
+}
+
+#[tokio::test]
+async fn every_type_of_a_large_transaction_arrives_byte_for_byte_as_row_events() {
+    let create = ALL_TYPES.replace(", gv INT AS (i4 + 1) VIRTUAL, gs INT AS (i4 + 2) STORED", "");
+    let (one, two) = (
+        all_types(1),
+        format!("{}, {}", all_types(2), "(3{})".replace("{}", &",NULL".repeat(38))),
+    );
+    let wide: String = (0..300).map(|n| format!(", w{n} INT")).collect();
+    let wide = format!("CREATE TABLE S.w (id VARCHAR(200) PRIMARY KEY{wide}, UNIQUE KEY (w7), KEY ((w1 + w2)))");
+    let mut mirror = Mirror::new("events", &["v", "w"], &[&create, &wide]).await;
+    assert!(mirror.follow_large([&one, &two]).await > 2, "the format and two parts");
+    assert!(
+        mirror
+            .follow_large([ZEROS, "INSERT INTO S.w (id, w7, w299) VALUES ('ä', 1, 9), ('b', NULL, 8)"])
+            .await
+            >= 2
+    );
+    mirror
+        .follow_large(["UPDATE S.v SET i4 = 8", "DELETE FROM S.w WHERE w7 = 1"])
+        .await;
+    mirror
+        .follow_large(["INSERT INTO S.w (id, w7) VALUES ('c', 1)", "DELETE FROM S.v"])
+        .await;
+}
+
+#[tokio::test]
+async fn a_large_transaction_finds_its_columns_by_name_where_the_target_has_them_in_another_order() {
+    let table = "CREATE TABLE S.o (id INT PRIMARY KEY, a INT, b INT)";
+    let mut mirror = Mirror::new("other", &["o"], &[table]).await;
+    let swapped = format!("ALTER TABLE {}.o MODIFY b INT AFTER id", mirror.bed.schema.base);
+    servers().target.run(&[&swapped]).await;
+    mirror
+        .apply_large(["INSERT INTO S.o VALUES (1, 2, 3)", "INSERT INTO S.o VALUES (2, 3, 4)"])
+        .await;
+    let mut session = Session::connect(&database(servers().target)).await.expect("a session");
+    let sql = format!("SELECT id, a, b FROM {}.o ORDER BY id", mirror.bed.schema.base);
+    let found: Vec<(i32, i32, i32)> = session.rows(sql).await.expect("rows");
+    assert_eq!(found, [(1, 2, 3), (2, 3, 4)]);
+}
+
+#[tokio::test]
+async fn an_account_without_the_privilege_for_row_events_applies_a_large_transaction_all_the_same() {
+    let mut bed = Bed::new("plain").await;
+    let account = format!("'{}'@'%'", bed.schema.base);
+    servers()
+        .target
+        .run(&[
+            &format!("CREATE USER IF NOT EXISTS {account} IDENTIFIED BY ''"),
+            &format!("GRANT ALL ON *.* TO {account}"),
+            &format!("REVOKE SUPER, BINLOG_ADMIN, REPLICATION_APPLIER ON *.* FROM {account}"),
+        ])
+        .await;
+    bed.sink.endpoint.user.clone_from(&bed.schema.base);
+    let mut target = bed.started("a").await;
+    for number in [11, 12] {
+        let id = i32::try_from(number).expect("small");
+        target.large_begin().await.expect("begun");
+        target
+            .large_part(bed.group(number, vec![insert(id, 1)]).into())
+            .await
+            .expect("a part");
+        target
+            .large_commit(bed.group(number, vec![update(id, 1, 2)]).into())
+            .await
+            .expect("committed");
+    }
+    assert_eq!(bed.rows().await, [(11, 2), (12, 2)].into());
+    servers().target.run(&[&format!("DROP USER {account}")]).await;
 }
 
 #[tokio::test]

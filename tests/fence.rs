@@ -195,14 +195,17 @@ async fn a_takeover_ends_an_older_session_that_holds_locks() {
     let mut old = bed.started("a").await;
     old.apply_group(&bed.group(11, vec![insert(1, 1)])).await.expect("applied");
     old.large_begin().await.expect("begun");
-    old.large_part(&bed.group(12, vec![update(1, 1, 2)])).await.expect("a part");
+    old.large_part(bed.group(12, vec![update(1, 1, 2)]).into())
+        .await
+        .expect("a part");
+    old.large_landed().await.expect("it has run");
     let started = Instant::now();
     let mut new = bed.acquire("b").await;
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     new.apply_group(&bed.group(12, vec![update(1, 1, 3)]))
         .await
         .expect("the lock is gone");
-    let error = old.large_commit(&bed.group(12, vec![])).await.expect_err("ended");
+    let error = old.large_commit(bed.group(12, vec![]).into()).await.expect_err("ended");
     assert!(error.is_connection_gone(), "{error:?}");
     assert_eq!(bed.rows().await, [(1, 3)].into());
 }

@@ -292,23 +292,31 @@ async fn a_large_transaction_that_does_not_fit_is_gone_as_a_whole_or_decided_as_
     let (bed, mut target) = altered("large").await;
     let before = bed.rows().await;
     target.large_begin().await.expect("begun");
-    target.large_part(&bed.group(12, vec![insert(10, 1)])).await.expect("a part");
-    let error = target
-        .large_part(&bed.group(12, vec![insert(11, 1), insert(3, 9)]))
+    target
+        .large_part(bed.group(12, vec![insert(10, 1)]).into())
         .await
-        .expect_err("a conflict");
+        .expect("a part");
+    target
+        .large_part(bed.group(12, vec![insert(11, 1), insert(3, 9)]).into())
+        .await
+        .expect("on its way");
+    let error = target.large_landed().await.expect_err("a conflict");
     assert!(mismatch(&error).0.contains("duplicate"), "{error}");
     assert_eq!(bed.rows().await, before);
     assert_eq!(records(&bed).await.total, 1);
     target.set_conflict_policy(policy(OnConflict::SourceWins, Check::Key));
     target.large_begin().await.expect("begun");
-    target.large_part(&bed.group(12, vec![insert(10, 1)])).await.expect("a part");
     target
-        .large_part(&bed.group(12, vec![insert(11, 1), insert(3, 9)]))
+        .large_part(bed.group(12, vec![insert(10, 1)]).into())
         .await
-        .expect("decided");
+        .expect("a part");
     target
-        .large_commit(&bed.group(12, vec![delete(99, 1)]))
+        .large_part(bed.group(12, vec![insert(11, 1), insert(3, 9)]).into())
+        .await
+        .expect("on its way");
+    target.large_landed().await.expect("decided");
+    target
+        .large_commit(bed.group(12, vec![delete(99, 1)]).into())
         .await
         .expect("committed");
     assert_eq!(bed.rows().await, [(1, 1), (2, 7), (3, 9), (10, 1), (11, 1)].into());

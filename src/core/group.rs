@@ -16,8 +16,9 @@ use crate::core::shape::{ShapeId, TableShape};
 /// (facts/apply "Recommended apply engine": k = 100 to 1000 rows).
 pub const GROUP_CHANGES_MAX: u64 = 4_000;
 
-/// The same for a part of a large transaction, whose locks are held to its end anyway: as many as a few statements take.
-const PART_CHANGES_MAX: u64 = 20_000;
+/// The same for a part of a large transaction, whose locks are held to its end anyway. Two of them are in memory: one is made while
+/// the server works at the other.
+const PART_CHANGES_MAX: u64 = 10_000;
 
 /// A table as groups need it: its shape and how its rows lie. Shared, never changed.
 #[derive(Debug)]
@@ -220,10 +221,10 @@ impl Grouper {
             || self.group.changes >= GROUP_CHANGES_MAX
     }
 
-    /// A part of a large transaction has reached a limit.
+    /// A part of a large transaction has reached a limit: half of a group's, because there are two at a time.
     #[must_use]
     pub fn is_part_full(&self) -> bool {
-        self.group.bytes >= self.limits.bytes || self.group.changes >= PART_CHANGES_MAX
+        self.group.bytes >= self.limits.bytes / 2 || self.group.changes >= PART_CHANGES_MAX
     }
 
     /// Row changes collected.

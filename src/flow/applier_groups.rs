@@ -4,6 +4,8 @@
 //! is merged into groups of whole transactions, which fly beside each other and land in order. A large transaction is applied in parts
 //! inside one target transaction.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -137,8 +139,8 @@ impl Applier<'_> {
             if self.grouper.is_part_full() && self.grouper.is_inside_transaction() {
                 let part = self.grouper.take();
                 rows += part.changes;
-                self.target.large_part(&part).await?;
                 let gtid = part.parts.last().map(|part| part.gtid.to_string());
+                self.target.large_part(Arc::new(part)).await?;
                 self.meter.large(gtid.map(|gtid| LargeTransaction { gtid, rows }));
                 self.settle();
             }
@@ -146,7 +148,8 @@ impl Applier<'_> {
                 let mut last = self.grouper.take();
                 last.added.union(&self.passed.added);
                 rows += last.changes;
-                let seq = self.target.large_commit(&last).await?;
+                let last = Arc::new(last);
+                let seq = self.target.large_commit(Arc::clone(&last)).await?;
                 self.meter.large(None);
                 self.passed.clear();
                 self.group_committed(seq, &last, rows);

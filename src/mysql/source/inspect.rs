@@ -154,7 +154,8 @@ struct Described {
     fsp: u64,
 }
 
-async fn columns(session: &mut Session, name: &TableName) -> Result<Vec<Column>, Error> {
+/// The columns of a table in their order; none when there is no such table.
+pub(in crate::mysql) async fn columns(session: &mut Session, name: &TableName) -> Result<Vec<Column>, Error> {
     let sql = format!(
         "SELECT {COLUMN_FIELDS} FROM information_schema.COLUMNS WHERE {} ORDER BY ORDINAL_POSITION",
         of(name)

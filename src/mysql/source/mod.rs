@@ -29,7 +29,7 @@ pub mod reader_event;
 mod rows_event;
 mod scope;
 pub mod start_position;
-mod table_map;
+pub(in crate::mysql) mod table_map;
 pub mod tables;
 mod xa;
 pub mod xid;

@@ -280,6 +280,47 @@ fn fits(kind: &ColumnKind, found: u8, meta: &[u8]) -> bool {
     }
 }
 
+/// The type byte and metadata by which a table map names this kind; None: none names it.
+pub(in crate::mysql) fn binlog_type(kind: &ColumnKind) -> Option<(u8, Vec<u8>)> {
+    let pack = match kind.storage() {
+        Storage::Fixed(bytes) | Storage::Prefixed(bytes) => bytes,
+    };
+    let named = match kind {
+        ColumnKind::Int { bytes, .. } => (
+            match bytes {
+                1..=2 => TYPE_TINY + bytes - 1,
+                3 => TYPE_INT24,
+                4 => TYPE_LONG,
+                _ => TYPE_LONGLONG,
+            },
+            vec![],
+        ),
+        ColumnKind::Decimal { precision, scale } => (TYPE_DECIMAL, vec![*precision, *scale]),
+        ColumnKind::Float => (TYPE_FLOAT, vec![4]),
+        ColumnKind::Double => (TYPE_DOUBLE, vec![8]),
+        ColumnKind::Bit { bits } => (TYPE_BIT, vec![bits % 8, bits / 8]),
+        ColumnKind::Year => (TYPE_YEAR, vec![]),
+        ColumnKind::Date => (TYPE_DATE, vec![]),
+        ColumnKind::Time { fsp } => (TYPE_TIME2, vec![*fsp]),
+        ColumnKind::DateTime { fsp } => (TYPE_DATETIME2, vec![*fsp]),
+        ColumnKind::Timestamp { fsp } => (TYPE_TIMESTAMP2, vec![*fsp]),
+        ColumnKind::Char { bytes_max: length } | ColumnKind::Binary { bytes: length } => {
+            let [low, high, ..] = length.to_le_bytes();
+            (TYPE_STRING, vec![TYPE_STRING ^ ((high & 3) << 4), low])
+        }
+        ColumnKind::VarChar { bytes_max } | ColumnKind::VarBinary { bytes_max } => {
+            (TYPE_VARCHAR, u16::try_from(*bytes_max).ok()?.to_le_bytes().to_vec())
+        }
+        ColumnKind::Blob { length_bytes } | ColumnKind::Text { length_bytes } => (TYPE_BLOB, vec![*length_bytes]),
+        ColumnKind::Json => (TYPE_JSON, vec![4]),
+        ColumnKind::Geometry => (TYPE_GEOMETRY, vec![4]),
+        ColumnKind::Vector => (TYPE_VECTOR, vec![4]),
+        ColumnKind::Enum { .. } => (TYPE_STRING, vec![TYPE_ENUM, pack]),
+        ColumnKind::Set { .. } => (TYPE_STRING, vec![TYPE_SET, pack]),
+    };
+    fits(kind, named.0, &named.1).then_some(named)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -336,6 +377,41 @@ mod tests {
         assert!(error.to_string().contains("UNSIGNED"), "{error}");
         let error = maps.learn(&scope, None, &map("t", &[3], &[], &[])).unwrap_err();
         assert!(error.to_string().contains("expected 2 columns"), "{error}");
+    }
+
+    #[test]
+    fn every_kind_has_a_name_that_fits_it() {
+        let labels = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+        let kinds = [1, 2, 3, 4, 8]
+            .map(|bytes| ColumnKind::Int { bytes, unsigned: true })
+            .into_iter();
+        let kinds = kinds.chain((0..=6).map(|fsp| ColumnKind::DateTime { fsp }));
+        let kinds = kinds.chain([1, 255, 256, 800, 1020].map(|bytes_max| ColumnKind::Char { bytes_max }));
+        let kinds = kinds.chain([1, 255].map(|bytes| ColumnKind::Binary { bytes }));
+        let kinds = kinds.chain([1, 255, 256, 65_535].map(|bytes_max| ColumnKind::VarChar { bytes_max }));
+        let kinds = kinds.chain([1, 8, 9, 64].map(|bits| ColumnKind::Bit { bits }));
+        let kinds = kinds.chain([1, 255, 256].map(|count| ColumnKind::Enum { members: labels(count) }));
+        let kinds = kinds.chain([1, 8, 9, 64].map(|count| ColumnKind::Set { members: labels(count) }));
+        let kinds = kinds.chain((1..=4).map(|length_bytes| ColumnKind::Text { length_bytes }));
+        let kinds = kinds.chain([
+            ColumnKind::Decimal {
+                precision: 65,
+                scale: 30,
+            },
+            ColumnKind::Float,
+            ColumnKind::Double,
+            ColumnKind::Year,
+            ColumnKind::Date,
+            ColumnKind::Time { fsp: 3 },
+            ColumnKind::Timestamp { fsp: 6 },
+            ColumnKind::Json,
+            ColumnKind::Geometry,
+            ColumnKind::Vector,
+        ]);
+        for kind in kinds {
+            let (found, meta) = binlog_type(&kind).unwrap_or_else(|| panic!("{kind:?} has none"));
+            assert_eq!(meta.len(), metadata_bytes(found), "{kind:?}");
+        }
     }
 
     proptest! {

@@ -10,6 +10,7 @@ use crate::core::job_spec::DatabaseSpec;
 use crate::mysql::error::Error;
 use crate::mysql::session::Session;
 use crate::mysql::target::packet::{Packet, PacketError};
+use crate::mysql::target::row_events::{format_description, is_row_event};
 use crate::mysql::target::spill::spill;
 use crate::mysql::target::statement::{ANY_COUNT, STATEMENT_ROWS_MAX, Statement, StatementLimits};
 use crate::mysql::target::turn::{TURN_LIMIT, guard_statement};
@@ -33,11 +34,16 @@ const APPLY_SETTINGS: &str = "SET NAMES utf8mb4; \
     wait_timeout = 20, net_write_timeout = 30, range_optimizer_max_mem_size = 0, eq_range_index_dive_limit = 0, \
     group_concat_max_len = 1073741824";
 
+/// The description of events leaves the session without a GTID for its next transaction. A row that is there already is an error.
+const GTID_AND_STRICT: &str = "SET SESSION gtid_next = 'AUTOMATIC', SESSION rbr_exec_mode = 'STRICT'";
+
 /// The one connection that writes rows.
 #[derive(Debug)]
 pub struct ApplySession {
     session: Session,
     packet_bytes_max: usize,
+    /// The server takes row events from it; None: not asked yet.
+    takes_row_events: Option<bool>,
 }
 
 /// Why a group was not committed; it was rolled back unless the connection is gone.
@@ -88,6 +94,7 @@ impl ApplySession {
         Ok(Self {
             session,
             packet_bytes_max,
+            takes_row_events: None,
         })
     }
 
@@ -99,6 +106,27 @@ impl ApplySession {
     /// Gives the connection up.
     pub async fn close(self) {
         self.session.close().await;
+    }
+
+    /// Whether the server takes row events from here; between two transactions. It needs REPLICATION_APPLIER.
+    pub async fn takes_row_events(&mut self) -> Result<bool, Error> {
+        if let Some(known) = self.takes_row_events {
+            return Ok(known);
+        }
+        // Before the events: who may not set it could not leave the state they put the session in.
+        let mut is_taken = true;
+        for sql in [GTID_AND_STRICT, &format_description()] {
+            is_taken = is_taken
+                && match self.session.execute(sql).await {
+                    Err(error) if error.is_connection_gone() => return Err(error),
+                    outcome => outcome.is_ok(),
+                };
+        }
+        if is_taken {
+            self.session.execute(GTID_AND_STRICT).await?;
+        }
+        self.takes_row_events = Some(is_taken);
+        Ok(is_taken)
     }
 
     /// How large statements may grow here.
@@ -144,7 +172,8 @@ impl ApplySession {
             let mut packet = Packet::default();
             let mut to = from;
             while to < statements.len() && to - from < PACKET_STATEMENTS_MAX {
-                if !packet.is_empty() && packet.bytes() + statements[to].sql.len() > self.limits().bytes {
+                let is_alone = is_row_event(&statements[to]) || is_row_event(&statements[from]);
+                if !packet.is_empty() && (is_alone || packet.bytes() + statements[to].sql.len() > self.limits().bytes) {
                     break;
                 }
                 packet.push(&statements[to].sql);

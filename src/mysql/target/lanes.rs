@@ -98,6 +98,11 @@ impl Lanes {
         self.alone = self.alone.saturating_sub(1);
     }
 
+    /// Takes one that is free again.
+    pub fn put(&mut self, session: ApplySession) {
+        self.idle.push((session, Instant::now()));
+    }
+
     /// Closes those that are idle; the others end with their tasks.
     pub async fn close(self) {
         for (session, _) in self.idle {
@@ -184,7 +189,7 @@ impl Target {
         match landed.outcome {
             Outcome::Committed => {
                 self.lanes.failures = 0;
-                self.lanes.idle.push((landed.session, Instant::now()));
+                self.lanes.put(landed.session);
                 let seq = self.advanced(&landed.group);
                 Ok(vec![Landing {
                     seq,
@@ -212,7 +217,8 @@ impl Target {
         Ok(())
     }
 
-    async fn lane(&mut self) -> Result<ApplySession, Error> {
+    /// A connection on which nothing is open.
+    pub(super) async fn lane(&mut self) -> Result<ApplySession, Error> {
         if let Some((session, _)) = self.lanes.idle.pop() {
             return Ok(session);
         }
@@ -229,12 +235,12 @@ impl Target {
             (self.lanes.failures, self.lanes.alone) = (0, ALONE);
         }
         let mut groups = vec![first.group];
-        self.lanes.idle.push((first.session, Instant::now()));
+        self.lanes.put(first.session);
         while let Some(flight) = self.lanes.flights.pop_front() {
             let Landed { session, group, outcome } = joined(flight.task.await);
             let is_gone = matches!(&outcome, Outcome::Failed(failure) if failure.error().is_some_and(Error::is_connection_gone));
             if !is_gone {
-                self.lanes.idle.push((session, Instant::now()));
+                self.lanes.put(session);
             }
             groups.push(group);
         }
@@ -331,7 +337,8 @@ impl FlightPlan {
     }
 }
 
-fn joined(landed: Result<Landed, tokio::task::JoinError>) -> Landed {
+/// What a task gave back; its panic goes on here.
+pub(super) fn joined<T>(landed: Result<T, tokio::task::JoinError>) -> T {
     match landed {
         Ok(landed) => landed,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

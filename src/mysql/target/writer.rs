@@ -25,9 +25,10 @@ use crate::mysql::target::copy_lane::CopyLane;
 use crate::mysql::target::create::{self, Content};
 use crate::mysql::target::fence::{self, AcquireRequest, FenceRow};
 use crate::mysql::target::lanes::Lanes;
+use crate::mysql::target::large::Large;
 use crate::mysql::target::meta::{Meta, of_job};
 use crate::mysql::target::progress_store::{self, beat_statement, copy_statement, shape_statement};
-use crate::mysql::target::replay::{Misfits, is_of_a_row};
+use crate::mysql::target::replay::is_of_a_row;
 use crate::mysql::target::shared;
 use crate::mysql::target::statement::{Statement, StatementLimits, TableSql};
 use crate::mysql::target::turn::{Turn, progress_statement};
@@ -52,8 +53,8 @@ pub struct Target {
     pub(super) folding: Tables,
     pub(super) policy: ConflictPolicy,
     pub(super) standing: Standing,
-    /// Conflicts of the large transaction that is open.
-    pub(super) large: Misfits,
+    /// The large transaction that is open.
+    pub(super) large: Large,
     pub(super) skips: Skips,
     /// Groups under way beside each other.
     pub(super) lanes: Lanes,
@@ -86,7 +87,7 @@ impl Target {
             folding: Tables::default(),
             policy: ConflictPolicy::default(),
             standing,
-            large: Misfits::default(),
+            large: Large::default(),
             drops_triggers: spec.drop_triggers,
             skips: Skips::new(),
             lanes: Lanes::default(),
@@ -251,13 +252,6 @@ impl Target {
     /// The fence row as it is now.
     pub async fn fence(&mut self) -> Result<Option<FenceRow>, Error> {
         fence::read(&mut self.control, &self.meta, &self.job).await
-    }
-
-    /// Keeps the connections alive; at least each 10 s while nothing is applied, a large transaction being open or not.
-    pub async fn ping(&mut self) -> Result<(), Error> {
-        self.control.ping().await?;
-        self.ping_copy_lanes().await?;
-        self.apply.session().ping().await
     }
 
     /// Stamps the owner's sign of life.
