@@ -1,5 +1,5 @@
 //! Inserted rows as the row events they came from, in a BINLOG statement: the server parses nothing and builds no expressions
-//! (facts/apply W5; measured for this file: 8.4 s for 1M rows, 10.7 s as INSERT).
+//! (facts/apply W5; docs/benchmarks.md has what it gains).
 //!
 //! Used by `large` for tables whose definition on the target is that of the shape, column by column. Only inserts go this way: the
 //! server refuses a row that is there already, and the statement leaves nothing behind. Decides nothing about what is refused: the same
