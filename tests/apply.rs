@@ -443,6 +443,55 @@ async fn every_type_of_a_large_transaction_arrives_byte_for_byte_as_row_events()
         .await;
 }
 
+/// Those who restore to a point in time, and those who read the target's binlog, go by it.
+#[tokio::test]
+async fn row_events_of_a_large_transaction_have_a_time_and_leave_the_session_its_own_clock() {
+    let mut mirror = Mirror::new("clock", &["t"], &["CREATE TABLE S.t (id INT PRIMARY KEY)"]).await;
+    let begun = unix_now();
+    let (file, from) = binlog_end().await;
+    let seen = mirror
+        .follow_large(["INSERT INTO S.t VALUES (1), (2)", "INSERT INTO S.t VALUES (3)"])
+        .await;
+    assert!(seen >= 2, "{seen} BINLOG statements");
+    let times = event_times(&std::fs::read(file).expect("this machine's file")[from..]);
+    assert!(times.len() > 8, "{times:?}");
+    assert!(times.iter().all(|time| *time + 60 >= begun), "{times:?} begun {begun}");
+    let sql = format!(
+        "SELECT FLOOR(UNIX_TIMESTAMP(MIN(at))) FROM {}.progress",
+        mirror.bed.schema.meta
+    );
+    assert!(servers().target.number(&sql).await + 60 >= begun, "progress is of now");
+}
+
+fn unix_now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("after 1970").as_secs()
+}
+
+/// The target's newest binlog file and where it ends.
+async fn binlog_end() -> (std::path::PathBuf, usize) {
+    let mut session = Session::connect(&database(servers().target)).await.expect("a session");
+    let base: Option<String> = session.first("SELECT @@log_bin_basename").await.expect("a name");
+    let end: Option<(String, u64, String, String, String)> = session.first("SHOW BINARY LOG STATUS").await.expect("an end");
+    let (file, offset, ..) = end.expect("one row");
+    let folder = std::path::PathBuf::from(base.expect("one row"));
+    (folder.with_file_name(file), usize::try_from(offset).expect("small"))
+}
+
+/// The seconds in the headers of binlog events.
+fn event_times(mut events: &[u8]) -> Vec<u64> {
+    let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes"));
+    let mut times = Vec::new();
+    // Another test may be writing the last one.
+    while let Some(header) = events.get(..19)
+        && let Some(rest) = events.get(number(&header[9..13]) as usize..)
+    {
+        times.push(u64::from(number(&header[..4])));
+        events = rest;
+    }
+    times
+}
+
 #[tokio::test]
 async fn a_large_transaction_finds_its_columns_by_name_where_the_target_has_them_in_another_order() {
     let table = "CREATE TABLE S.o (id INT PRIMARY KEY, a INT, b INT)";

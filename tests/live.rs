@@ -130,12 +130,13 @@ async fn a_running_job_takes_up_rate_limits_and_wishes_without_ending_its_tasks(
     bed.insert(10, 10).await;
     bed.await_equal().await;
     let before = bed.run().await;
+    let restarts = total(&bed.status(), "restarts");
 
     // The rate: 100 times more waits at the source than it lets pass in a second.
     bed.json(&["set", JOB, "link.rate=50 KB/s"]).unwrap();
     tokio::task::block_in_place(|| {
         until("the sink has the new text", SOON, || {
-            (bed.logged("took up a new version") == 1).then_some(())
+            (bed.logged("took up a new version") >= 1).then_some(())
         })
     });
     bed.insert(2500, 1000).await;
@@ -153,21 +154,16 @@ async fn a_running_job_takes_up_rate_limits_and_wishes_without_ending_its_tasks(
     bed.json(&["set", JOB, "apply.group_transactions=1"]).unwrap();
     tokio::task::block_in_place(|| {
         until("the sink has the new text", SOON, || {
-            (bed.logged("took up a new version") == 3).then_some(())
+            (bed.logged("took up a new version") >= 3).then_some(())
         })
     });
     let old = bed.status();
     bed.insert(200, 10).await;
     bed.await_equal().await;
     let new = bed.status();
-    let (groups, transactions) = (
-        total(&new, "groups") - total(&old, "groups"),
-        total(&new, "transactions") - total(&old, "transactions"),
-    );
-    assert!(
-        groups >= transactions && transactions >= 200,
-        "{groups} groups of {transactions}"
-    );
+    // Transactions of other tests on this source are counted too, without a group.
+    let groups = total(&new, "groups") - total(&old, "groups");
+    assert!(groups >= 200, "{groups} groups of 200 transactions");
 
     // Wishes that the peers of the moment meet.
     let more = "[[affinity]]\nattribute = \"${meta.rack}\"\nvalue = \"a\"\n[apply]\ngroup_transactions = 1\n";
@@ -183,13 +179,13 @@ async fn a_running_job_takes_up_rate_limits_and_wishes_without_ending_its_tasks(
     bed.update(&["t"], more).unwrap();
     tokio::task::block_in_place(|| {
         until("the sink has the new text", SOON, || {
-            (bed.logged("took up a new version") == 4).then_some(())
+            (bed.logged("took up a new version") >= 4).then_some(())
         })
     });
     bed.insert(5, 10).await;
     bed.await_equal().await;
     assert_eq!(bed.run().await, before, "the same epoch, stream and tasks");
-    assert_eq!(total(&bed.status(), "restarts"), 0);
+    assert_eq!(total(&bed.status(), "restarts"), restarts);
 }
 
 #[tokio::test(flavor = "multi_thread")]
