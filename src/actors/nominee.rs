@@ -18,7 +18,7 @@ use crate::core::job_spec::{JobSpec, SinkSpec};
 use crate::core::job_state::ErrorReport;
 use crate::core::member::Roster;
 use crate::core::nomination::{Effect, Event, Phase, State};
-use crate::core::placement::{Circumstances, Task, rank_with};
+use crate::core::placement::{Circumstances, Ranking, Task, rank_with};
 use crate::core::placement_summary::Placed;
 use crate::core::plan::fixed_part;
 use crate::core::stable_hash::hash64;
@@ -132,11 +132,13 @@ impl Nominee {
         if view.facts.iter().any(restarts) {
             events.push(Event::OwnerRestarts);
         }
+        let (rank, is_only) = self.rank(&view.roster);
         // The rank goes first: a claim or a job change is decided with the roster of the moment.
         events.insert(
             0,
             Event::RosterChanged {
-                rank: self.rank(&view.roster),
+                rank,
+                is_only,
                 is_owner_alive,
                 live,
             },
@@ -144,22 +146,26 @@ impl Nominee {
         events
     }
 
-    fn rank(&mut self, roster: &Roster) -> Option<u32> {
-        let spec = self.spec.as_ref()?;
+    /// This peer's place, and whether there is no other.
+    fn rank(&mut self, roster: &Roster) -> (Option<u32>, bool) {
+        let Some(spec) = self.spec.as_ref() else {
+            return (None, false);
+        };
         // People see who runs the tasks by the claim, nomination acts on what runs here.
         let claim = self.record.as_ref().and_then(|record| record.claim.as_ref());
         let claim = claim.filter(|claim| !claim.is_released);
         let owner = claim.map(|claim| &claim.owner);
         let placed = Placed::of(spec, roster, owner, claim.and_then(|claim| claim.source.as_ref()));
         let own = self.state.is_active().then_some(&self.node);
+        let placed_in = |sink: &Ranking| (sink.rank_of(&self.node), sink.eligible.len() == 1);
         let rank = if own == owner {
-            placed.sink.rank_of(&self.node)
+            placed_in(&placed.sink)
         } else {
             let now = Circumstances {
                 running: own,
                 ..Circumstances::default()
             };
-            rank_with(spec, Task::Sink, roster, now).rank_of(&self.node)
+            placed_in(&rank_with(spec, Task::Sink, roster, now))
         };
         self.placed = Some(placed);
         rank

@@ -43,6 +43,7 @@ pub struct State {
     me: NodeId,
     phase: Phase,
     rank: Option<u32>,
+    is_only: bool,
     live: Vec<NodeId>,
     has_roster: bool,
     has_job: bool,
@@ -72,6 +73,7 @@ impl State {
             me,
             phase: Phase::Idle,
             rank: None,
+            is_only: false,
             live: Vec::new(),
             has_roster: false,
             has_job: false,
@@ -167,6 +169,7 @@ impl State {
             Event::Tick => self.tick(now),
             Event::RosterChanged {
                 rank,
+                is_only,
                 is_owner_alive,
                 live,
             } => {
@@ -177,7 +180,8 @@ impl State {
                 if is_owner_alive {
                     self.restart.end();
                 }
-                (self.rank, self.is_owner_alive, self.live) = (rank, is_owner_alive, live);
+                (self.rank, self.is_only) = (rank, is_only);
+                (self.is_owner_alive, self.live) = (is_owner_alive, live);
                 self.has_roster = true;
             }
             Event::JobChanged { runs, revision } => self.job_changed(runs, revision, effects),
@@ -370,6 +374,8 @@ impl State {
         } else if self.is_claim_mine() {
             // It was this peer's before a failure: nobody else should be waiting for it. Before a restart: unless news comes.
             if self.has_won { Duration::ZERO } else { since + RETURN }
+        } else if self.is_only {
+            since
         } else {
             since + turn
         };

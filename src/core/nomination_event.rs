@@ -19,6 +19,8 @@ pub enum Event {
     RosterChanged {
         /// This peer's place, 0 the best; None: may not run the sink.
         rank: Option<u32>,
+        /// No other peer may run the sink: there is nobody to make room for.
+        is_only: bool,
         /// Whether the last owner (of the claim) is alive in the roster; false without an owner.
         is_owner_alive: bool,
         /// The other peers that are alive in the roster.

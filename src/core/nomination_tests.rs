@@ -27,6 +27,7 @@ fn claim(owner: &str, epoch: u64) -> Claim {
 struct Peer {
     state: State,
     did: Vec<Effect>,
+    random: u64,
 }
 
 impl Peer {
@@ -34,6 +35,7 @@ impl Peer {
         let mut peer = Self {
             state: State::new(node("me")),
             did: Vec::new(),
+            random: 0,
         };
         peer.at(0, roster(Some(rank), false));
         peer
@@ -49,7 +51,7 @@ impl Peer {
     }
 
     fn at(&mut self, now: u64, event: Event) -> &mut Self {
-        let (state, effects) = step(&self.state, event, ms(now), 0);
+        let (state, effects) = step(&self.state, event, ms(now), self.random);
         self.state = state;
         self.did.extend(effects);
         self
@@ -68,6 +70,7 @@ impl Peer {
 fn roster(rank: Option<u32>, is_owner_alive: bool) -> Event {
     Event::RosterChanged {
         rank,
+        is_only: false,
         is_owner_alive,
         live: vec![node("a"), node("b")],
     }
@@ -79,6 +82,27 @@ fn runs() -> Event {
 
 fn start(above: u64) -> Effect {
     Effect::StartSink { above: Epoch(above) }
+}
+
+/// Jitter is for those who could meet at the fence.
+#[test]
+fn the_only_peer_that_may_run_a_new_job_starts_without_jitter_but_not_before_a_living_owner_is_gone() {
+    let only = |is_owner_alive| Event::RosterChanged {
+        rank: Some(0),
+        is_only: true,
+        is_owner_alive,
+        live: vec![node("b")],
+    };
+    let mut peer = Peer::new(0);
+    peer.random = 299;
+    peer.at(0, only(false));
+    peer.at(0, runs());
+    assert_eq!(peer.did, [start(0)]);
+    let mut other = Peer::new(0);
+    other.at(0, Event::ClaimSeen(claim("b", 5)));
+    other.at(0, only(true));
+    other.at(0, runs());
+    assert_eq!(other.ticks(0, 20_000), None, "{:?}", other.did);
 }
 
 #[test]
@@ -377,6 +401,7 @@ fn an_owner_that_is_alone_keeps_working() {
         100,
         Event::RosterChanged {
             rank: Some(0),
+            is_only: true,
             is_owner_alive: true,
             live: vec![],
         },

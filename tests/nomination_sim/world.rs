@@ -49,7 +49,7 @@ pub struct Peer {
     pub wish: Wish,
     heard: [Option<Heard>; PEERS_MAX],
     /// What nomination was told of the roster: rank, whether the owner lives, who lives.
-    told: Option<(Option<u32>, bool, u32)>,
+    told: Option<(Option<u32>, bool, bool, u32)>,
     boot: u32,
     ticked_at: u64,
     pub asleep_until: u64,
@@ -314,6 +314,7 @@ impl World {
         let is_live = |other: usize| known(other).is_some_and(|heard| !heard.leaves && now - heard.at < DEAD_AFTER_MS);
         let takes_tasks = |other: usize| is_live(other) && known(other).is_some_and(|heard| !heard.is_draining);
         let better = (0..at).filter(|other| takes_tasks(*other)).count();
+        let is_only = !(0..self.peers.len()).any(takes_tasks);
         let may = !peer.is_draining || self.law == Law::DeafToDrain;
         let live_bits: u32 = (0..self.peers.len())
             .filter(|other| is_live(*other))
@@ -329,7 +330,7 @@ impl World {
             self.peers[at].announced.get_or_insert((owner, now));
         }
         let rank = (may && !(self.law == Law::Faint && self.peers[at].has_owned)).then_some(better as u32);
-        let told = (rank, is_owner_alive, live_bits);
+        let told = (rank, is_only, is_owner_alive, live_bits);
         if self.peers[at].told != Some(told) {
             self.peers[at].told = Some(told);
             let live = (0..self.peers.len()).filter(|other| live_bits & (1 << other) != 0);
@@ -338,6 +339,7 @@ impl World {
                 at,
                 Event::RosterChanged {
                     rank,
+                    is_only,
                     is_owner_alive,
                     live,
                 },
