@@ -55,6 +55,14 @@ fn submit_with(bed: &JobBed, name: &str, source: &Server, start: &str, flags: &[
         .unwrap_or_else(|talk| panic!("{talk}"));
 }
 
+/// A job that failed still owns its tables.
+fn purge(bed: &JobBed, name: &str) {
+    bed.cluster
+        .any()
+        .json(&["purge", name, "--yes"])
+        .unwrap_or_else(|talk| panic!("{talk}"));
+}
+
 fn await_state(bed: &JobBed, name: &str, state: &str) -> Value {
     let mut last = Value::Null;
     let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -153,9 +161,11 @@ fn a_job_begins_at_a_position_of_the_binlog() {
         status.contains("inside transaction") || status.contains("inside an event"),
         "{status}"
     );
+    purge(&bed, "inside");
     submit_unchecked(&bed, "lost", &source, "{ file = \"binlog.999999\", position = 4 }");
     let status = await_state(&bed, "lost", "failed").to_string();
     assert!(status.contains("no such file") && status.contains(&file), "{status}");
+    purge(&bed, "lost");
     submit(
         &bed,
         "position",

@@ -333,19 +333,19 @@ fn a_table_that_comes_into_the_job_while_its_rows_are_prepared_gets_them_at_thei
 #[test]
 fn a_job_that_cannot_know_the_rows_of_a_prepared_transaction_says_its_name() {
     let _alone = alone();
-    let mut bed = JobBed::new("xastart", &["t"]);
+    let mut bed = JobBed::new("xastart", &["t", "u"]);
     let _ends = EndAll(bed.source);
     bed.cluster.add("one", "dc1", &[]);
     prepare(&bed, "'early'", &["INSERT INTO {}.t VALUES (1, 'xa')"]);
     let executed = bed.source_text("SELECT @@GLOBAL.gtid_executed").replace('\n', "");
     let mut names = Vec::new();
-    for (name, start) in [("xasnapshot", "snapshot"), ("xanow", "now")] {
+    for (name, start, table) in [("xasnapshot", "snapshot", "t"), ("xanow", "now", "u")] {
         (bed.job.name, bed.job.start) = (name.into(), start);
-        bed.submit();
+        bed.submit_tables(&[table]);
         names.push(name);
     }
-    for name in names {
-        bed.job.name = name.into();
+    for name in &names {
+        bed.job.name = (*name).into();
         let text = failure(&bed);
         assert!(
             text.contains("X'6561726c79',X'',1") && text.contains("XA ROLLBACK"),
@@ -353,11 +353,14 @@ fn a_job_that_cannot_know_the_rows_of_a_prepared_transaction_says_its_name() {
         );
     }
     commit(&bed, "'early'");
+    for name in names {
+        bed.cluster.any().json(&["purge", name, "--yes"]).unwrap();
+    }
     bed.on_target(&[
         "CREATE DATABASE IF NOT EXISTS {}",
         "CREATE TABLE IF NOT EXISTS {}.t (id INT PRIMARY KEY, v TEXT)",
     ]);
-    let path = bed.file();
+    let path = bed.file_of(&["t"]);
     let text = std::fs::read_to_string(&path).unwrap();
     let text = text.replace("start = \"now\"", &format!("start = {{ gtid = \"{executed}\" }}"));
     std::fs::write(&path, text.replace("xanow", "xagtid")).unwrap();
