@@ -180,8 +180,7 @@ impl State {
                 if is_owner_alive {
                     self.restart.end();
                 }
-                (self.rank, self.is_only) = (rank, is_only);
-                (self.is_owner_alive, self.live) = (is_owner_alive, live);
+                (self.rank, self.is_only, self.is_owner_alive, self.live) = (rank, is_only, is_owner_alive, live);
                 self.has_roster = true;
             }
             Event::JobChanged { runs, revision } => self.job_changed(runs, revision, effects),
@@ -374,10 +373,8 @@ impl State {
         } else if self.is_claim_mine() {
             // It was this peer's before a failure: nobody else should be waiting for it. Before a restart: unless news comes.
             if self.has_won { Duration::ZERO } else { since + RETURN }
-        } else if self.is_only {
-            since
         } else {
-            since + turn
+            since + if self.is_only { Duration::ZERO } else { turn }
         };
         if now < due.max(self.retry.not_before()) || self.hold.is_some() {
             return;
