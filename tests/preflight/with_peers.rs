@@ -166,12 +166,7 @@ fn an_update_of_an_account_or_password_is_checked_and_one_of_the_rate_is_not() {
     std::fs::write(&file, &text).unwrap();
     bed.job.extra = "[link]\nrate = \"3 MB/s\"\n".into();
     let file = bed.file();
-    let taken = bed.cluster.any().json(&["submit", &file, "--update"]).unwrap();
-    assert_eq!(
-        (&taken["result"], &taken["version"]),
-        (&"updated".into(), &2.into()),
-        "{taken:#}"
-    );
+    let taken = second_version(&bed, &file);
     assert!(
         taken["warnings"].as_array().is_none_or(Vec::is_empty),
         "not looked at: {taken:#}"
@@ -213,12 +208,7 @@ fn an_update_of_the_tables_of_a_job_that_never_ran_is_checked_like_a_new_one() {
     assert_eq!(bed.status()["version"], 1, "nothing was stored");
     bed.on_target(&["TRUNCATE TABLE {}.w"]);
     with(&["w"]);
-    let taken = bed.cluster.any().json(&["submit", &file, "--update"]).unwrap();
-    assert_eq!(
-        (&taken["result"], &taken["version"]),
-        (&"updated".into(), &2.into()),
-        "{taken:#}"
-    );
+    let taken = second_version(&bed, &file);
     assert!(
         !taken["warnings"].as_array().unwrap().is_empty(),
         "nobody may run its sink: {taken:#}"
@@ -280,4 +270,15 @@ fn a_database_that_nobody_reaches_fails_the_check_and_is_waited_for_by_a_job() {
         "the other side is looked at all the same: {view:#}"
     );
     assert_eq!(bed.cluster.any().json(&["submit", &file]).unwrap()["result"], "accepted");
+}
+
+/// Updates a job for the first time; what the submit answered.
+fn second_version(bed: &JobBed, file: &str) -> Value {
+    let taken = bed.cluster.any().json(&["submit", file, "--update"]).unwrap();
+    assert_eq!(
+        (&taken["result"], &taken["version"]),
+        (&"updated".into(), &2.into()),
+        "{taken:#}"
+    );
+    taken
 }
