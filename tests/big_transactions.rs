@@ -84,13 +84,15 @@ fn arrived(bed: &JobBed, what: &str, units: u64) {
         .parse()
         .unwrap();
     let start = Instant::now();
-    let mut seen = 0;
+    let (mut seen, mut bytes) = (0, 0);
     until(what, PATIENCE * u32::try_from(units.max(1)).unwrap(), || {
         let found = bed.target_number(rows);
         assert!(found == 0 || found == wanted, "{found} of {wanted} rows are visible");
-        if let Some(rows) = bed.status()["transaction"]["rows"].as_u64() {
+        let status = bed.status();
+        if let Some(rows) = status["transaction"]["rows"].as_u64() {
             assert!(rows <= wanted, "{rows} rows of {wanted} are applied");
             seen = rows.max(seen);
+            bytes = status["transaction"]["bytes"].as_u64().unwrap_or(0).max(bytes);
         }
         (found == wanted).then_some(())
     });
@@ -107,7 +109,10 @@ fn arrived(bed: &JobBed, what: &str, units: u64) {
         .iter()
         .map(|peer| (peer.name.clone(), peer.peak_mib()))
         .collect();
-    assert!(seen > 0, "the progress of the transaction was not shown");
+    assert!(
+        seen > 0 && bytes >= seen,
+        "the progress of the transaction was not shown: {seen} rows, {bytes} bytes"
+    );
     bed.await_status("nothing is being applied", |status| status["transaction"].is_null());
     println!(
         "{what}: {wanted} rows in {:.1} s, at most {peaks:?} MiB",

@@ -57,6 +57,7 @@ fn every_stage_of_a_small_job_has_moved_its_series() {
         ("peer_applier_transactions_total", &sink, 2.0),
         ("peer_applier_groups_total", &sink, 3.0),
         ("peer_applier_rows_total", &sink, 6.0),
+        ("peer_applier_rows_one_by_one_total", &sink, 0.0),
         ("peer_applier_lag_seconds", &sink, 0.0),
         ("peer_membership_peers_count", "state=\"alive\"", 1.0),
         ("peer_table_jobs_count", "state=\"streaming\"", 1.0),

@@ -5,9 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::commit_sizes::RecentCommits;
 use crate::core::disposition::Disposition;
 use crate::core::fault::Fault;
 use crate::core::ids::{Epoch, NodeId};
+use crate::core::row_by_row::RowByRow;
 
 /// What the sink flow is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +109,12 @@ pub struct SinkStatus {
     /// The large transaction that is being applied; None: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<LargeTransaction>,
+    /// Target transactions of the last minute, the copy's left out; None: there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commits: Option<RecentCommits>,
+    /// Tables with changes that were carried out one by one, most rows first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub row_by_row: Vec<RowByRow>,
 }
 
 /// A transaction too large for one group, of which parts are applied. Nothing of it is visible before its end.
@@ -116,6 +124,9 @@ pub struct LargeTransaction {
     pub gtid: String,
     /// Rows applied so far. How many there will be only its end tells.
     pub rows: u64,
+    /// Bytes of their images.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// `PreparedWait` with what is known of its age.

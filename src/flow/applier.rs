@@ -228,6 +228,7 @@ impl<'a> Applier<'a> {
     }
 
     pub(super) fn group_committed(&mut self, seq: Seq, group: &Group, rows: u64) {
+        self.meter.row_by_row(group, self.grouper.tables());
         self.committed(seq, &group.added, count(group.transactions), rows, Some(&group.position));
     }
 

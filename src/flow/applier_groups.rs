@@ -134,14 +134,16 @@ impl Applier<'_> {
     /// Applies the transaction that was begun in parts, all in one target transaction.
     async fn large(&mut self, items: &mut ByteReceiver<Arrived>, stop: &CancellationToken) -> Result<(), FlowError> {
         self.target.large_begin().await?;
-        let mut rows = 0;
+        let (mut rows, mut bytes) = (0, 0);
         loop {
             if self.grouper.is_part_full() && self.grouper.is_inside_transaction() {
                 let part = self.grouper.take();
                 rows += part.changes;
+                bytes += part.bytes;
                 let gtid = part.parts.last().map(|part| part.gtid.to_string());
+                self.meter.row_by_row(&part, self.grouper.tables());
                 self.target.large_part(Arc::new(part)).await?;
-                self.meter.large(gtid.map(|gtid| LargeTransaction { gtid, rows }));
+                self.meter.large(gtid.map(|gtid| LargeTransaction { gtid, rows, bytes }));
                 self.settle();
             }
             if !self.grouper.is_inside_transaction() {

@@ -25,6 +25,7 @@ pub mod receiver;
 pub mod sender;
 pub mod sink_flow;
 pub mod sink_meter;
+pub mod sink_series;
 pub mod source_choice;
 pub mod source_flow;
 pub mod source_series;

@@ -12,17 +12,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::change::{BinlogPosition, CopyRow};
+use crate::core::commit_sizes::CommitSizes;
+use crate::core::group::{Group, Tables};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::ids::{Epoch, NodeId, Seq};
-use crate::core::job_state::{LargeTransaction, Phase, PreparedStatus, PreparedWait, SinkStatus, TableProgress, Totals};
+use crate::core::job_state::{LargeTransaction, Phase, PreparedStatus, PreparedWait, SinkStatus, TableProgress};
 use crate::core::lag::LagClock;
 use crate::core::progress::Progress;
 use crate::core::recent_rate::RecentRate;
+use crate::core::row_by_row::RowByRowLog;
 use crate::core::shape::TableName;
+use crate::flow::sink_series::SinkSeries;
 use crate::flow::status::Durable;
-use crate::telemetry::metrics::{
-    APPLIER_CONFLICTS, APPLIER_GROUPS, APPLIER_LAG, APPLIER_ROWS, APPLIER_TRANSACTIONS, GaugeGuard, RECEIVER_BYTES,
-};
 
 /// How often the status is published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -53,6 +54,8 @@ struct State {
     is_started: bool,
     rows: RecentRate,
     copied: RecentRate,
+    commits: CommitSizes,
+    row_by_row: RowByRowLog,
 }
 
 impl Default for SinkMeter {
@@ -176,9 +179,16 @@ impl SinkMeter {
         state.status.totals.rows += group.rows;
         state.status.totals.groups += 1;
         if let Some(position) = group.position {
+            state.commits.note(now, group.transactions as u64, group.rows);
             state.status.binlog_file.clone_from(&position.file);
             state.status.binlog_pos = position.offset;
         }
+    }
+
+    /// What of a group, or of a part of a large transaction, was carried out one by one, and why.
+    pub fn row_by_row(&self, group: &Group, tables: &Tables) {
+        let now = self.now();
+        self.lock().row_by_row.note(group, tables, now);
     }
 
     /// A piece of the copy was committed.
@@ -233,13 +243,15 @@ impl SinkMeter {
         state.status.applied = state.applied.to_string();
         state.status.lag_ms = state.lag.lag_ms(now);
         state.status.prepared = state.prepared_status(now);
+        state.status.commits = state.commits.recent(now);
+        state.status.row_by_row = state.row_by_row.report(now);
         state.status.caught_up = state.status.phase == Phase::Streaming && state.lag.is_caught_up(now);
         state.status.clone()
     }
 
     /// Publishes the status and the metrics of `task` until `stop`, and once more then.
     pub async fn publish(&self, task: &str, status: &watch::Sender<SinkStatus>, stop: CancellationToken) {
-        let mut series = Series::of(task);
+        let mut series = SinkSeries::of(task);
         let mut tick = tokio::time::interval(PUBLISH_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -251,7 +263,7 @@ impl SinkMeter {
         self.publish_once(status, &mut series);
     }
 
-    fn publish_once(&self, status: &watch::Sender<SinkStatus>, series: &mut Series) {
+    fn publish_once(&self, status: &watch::Sender<SinkStatus>, series: &mut SinkSeries) {
         let now = self.status();
         series.follow(&now);
         status.send_replace(now);
@@ -281,49 +293,6 @@ pub struct Committed<'a> {
     pub rows: u64,
     /// End of its last transaction in the source's binlog; None for a piece of the copy.
     pub position: Option<&'a BinlogPosition>,
-}
-
-/// The metrics of one task.
-struct Series {
-    bytes: metrics::Counter,
-    transactions: metrics::Counter,
-    groups: metrics::Counter,
-    rows: metrics::Counter,
-    conflicts: metrics::Counter,
-    lag: GaugeGuard,
-    last: Totals,
-    epoch: Epoch,
-}
-
-impl Series {
-    fn of(task: &str) -> Self {
-        Self {
-            bytes: RECEIVER_BYTES.of(task),
-            transactions: APPLIER_TRANSACTIONS.of(task),
-            groups: APPLIER_GROUPS.of(task),
-            rows: APPLIER_ROWS.of(task),
-            conflicts: APPLIER_CONFLICTS.of(task),
-            lag: APPLIER_LAG.of(task),
-            last: Totals::default(),
-            epoch: Epoch::default(),
-        }
-    }
-
-    fn follow(&mut self, status: &SinkStatus) {
-        let totals = status.totals;
-        self.bytes.increment(totals.bytes_wire - self.last.bytes_wire);
-        self.transactions.increment(totals.transactions - self.last.transactions);
-        self.groups.increment(totals.groups - self.last.groups);
-        self.rows.increment(totals.rows - self.last.rows);
-        if status.epoch == self.epoch {
-            // Those of before it acquired the fence are not its own.
-            let new = totals.conflicts.saturating_sub(self.last.conflicts);
-            self.conflicts.increment(new);
-        }
-        self.epoch = status.epoch;
-        self.lag.set(status.lag_ms.map_or(f64::NAN, |lag_ms| lag_ms as f64 / 1000.0));
-        self.last = totals;
-    }
 }
 
 impl State {
@@ -483,7 +452,11 @@ mod tests {
         assert_eq!((prepared.transactions, prepared.age_ms), (2, 6000));
         meter.prepared(None);
         let gtid = "u:7".to_owned();
-        let large = LargeTransaction { gtid, rows: 9 };
+        let large = LargeTransaction {
+            gtid,
+            rows: 9,
+            bytes: 90,
+        };
         meter.large(Some(large.clone()));
         assert_eq!(meter.status().transaction, Some(large));
         meter.forget_received();

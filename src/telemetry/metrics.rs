@@ -154,6 +154,13 @@ pub const APPLIER_ROWS: CounterSeries = CounterSeries {
     help: "Rows written and committed on the target, copy included, after merging changes of one key. Pair: peer_copy_rows_total.",
 };
 
+/// Row changes the sink task carried out one by one.
+pub const APPLIER_ROWS_ONE_BY_ONE: CounterSeries = CounterSeries {
+    name: "peer_applier_rows_one_by_one_total",
+    label: "task",
+    help: "Row changes carried out by a statement of their own, for the reasons that `peer status` gives per table. Pair: peer_applier_rows_total.",
+};
+
 /// How far behind the target is.
 pub const APPLIER_LAG: GaugeSeries = GaugeSeries {
     name: "peer_applier_lag_seconds",
@@ -196,6 +203,7 @@ pub const COUNTERS: &[CounterSeries] = &[
     APPLIER_TRANSACTIONS,
     APPLIER_GROUPS,
     APPLIER_ROWS,
+    APPLIER_ROWS_ONE_BY_ONE,
     APPLIER_CONFLICTS,
     TASK_RESTARTS,
 ];

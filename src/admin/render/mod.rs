@@ -2,6 +2,7 @@
 //!
 //! Fed by the doors with views; pure. JSON is not made here: the views are the JSON.
 
+mod apply;
 mod check;
 mod conflicts;
 mod history;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::admin::render::apply;
 use crate::admin::render::table::table;
 use crate::admin::render::{UNKNOWN, bytes, count, duration_ms, or_unknown, placement};
 use crate::admin::views::{
@@ -10,7 +11,7 @@ use crate::admin::views::{
 use crate::core::job_state::{PreparedStatus, TableProgress};
 
 /// Tables of the copy, errors and events shown; the rest is in the JSON.
-const LIST_MAX: usize = 10;
+pub(super) const LIST_MAX: usize = 10;
 /// Width of the labels on the left.
 const LABEL: usize = 10;
 
@@ -50,12 +51,10 @@ pub fn status(view: &StatusView, width: u16) -> String {
     if let Some(prepared) = &view.prepared {
         put_wrapped(line, "prepared", &waiting(prepared), width);
     }
-    if let Some(large) = &view.transaction {
-        let text = format!("{} rows of {}, none of them visible before its end", large.rows, large.gtid);
-        put_wrapped(line, "applying", &text, width);
-    }
+    apply::applying(line, view, width);
     position(line, &view.position, width);
     copy(line, &view.copy, width);
+    apply::commits(line, view, width);
     totals(line, &view.totals);
     if let Some(failure) = &view.failure {
         let word = if view.state == JobPhase::Paused {

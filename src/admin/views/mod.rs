@@ -21,4 +21,6 @@ pub use peers::{HealthView, MemberStanding, MemberView, MembersView, PeerChangeV
 pub use plan::{
     DifferenceView, ExplanationView, PlacementSummaryView, PlacementTotalsView, PlanResult, PlanView, TableDigestView,
 };
-pub use status::{CopyView, HistoryView, HoldView, PlacementView, PositionView, SinkView, SourceView, StatusView, TotalsView};
+pub use status::{
+    CopyView, HistoryView, HoldView, PlacementView, PositionView, RowByRowView, SinkView, SourceView, StatusView, TotalsView,
+};

@@ -8,7 +8,9 @@ use crate::admin::views::failure::{FailureView, RetryView};
 use crate::admin::views::history::ConcurrentView;
 use crate::admin::views::jobs::{Desired, JobPhase};
 use crate::admin::views::plan::{ExplanationView, PlacementSummaryView};
+use crate::core::commit_sizes::RecentCommits;
 use crate::core::job_state::{ErrorReport, LargeTransaction, PreparedStatus, SinkStatus, TableProgress, Totals};
+use crate::core::row_by_row::{Reason, RowByRow};
 
 /// Answer of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,12 @@ pub struct StatusView {
     /// The large transaction that is being applied, which is not visible before its end; absent while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<LargeTransaction>,
+    /// Target transactions of the last minute and how much was in each, the copy's left out; absent when there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commits: Option<RecentCommits>,
+    /// Tables with changes that were carried out one by one since the sink task started, most rows first; absent without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub row_by_row: Vec<RowByRowView>,
     /// The copy.
     pub copy: CopyView,
     /// Counters.
@@ -88,6 +96,8 @@ impl StatusView {
             caught_up: false,
             prepared: None,
             transaction: None,
+            commits: None,
+            row_by_row: Vec::new(),
             copy: CopyView::default(),
             totals: TotalsView::default(),
             retries: Vec::new(),
@@ -117,8 +127,40 @@ impl StatusView {
         self.caught_up = sink.caught_up;
         self.prepared.clone_from(&sink.prepared);
         self.transaction.clone_from(&sink.transaction);
+        self.commits = sink.commits;
+        self.row_by_row = sink.row_by_row.iter().map(RowByRowView::of).collect();
         self.copy = CopyView::of(&sink.tables, sink.copy_rows_per_s);
         self.totals.absorb(&sink.totals);
+    }
+}
+
+/// A table with changes that were carried out one by one, and why. A table with two reasons is there twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowByRowView {
+    /// Database on the target.
+    pub schema: String,
+    /// Table on the target.
+    pub table: String,
+    /// Why: `no_key`, `partial_images`, `cascades`, …
+    pub reason: Reason,
+    /// The same in words, with what ends it.
+    pub why: String,
+    /// Row changes.
+    pub rows: u64,
+    /// Time since the last of them.
+    pub last_ago_ms: u64,
+}
+
+impl RowByRowView {
+    fn of(found: &RowByRow) -> Self {
+        Self {
+            schema: found.schema.clone(),
+            table: found.table.clone(),
+            reason: found.reason,
+            why: found.reason.words().to_owned(),
+            rows: found.rows,
+            last_ago_ms: found.last_ago_ms,
+        }
     }
 }
 
