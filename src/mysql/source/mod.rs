@@ -20,6 +20,7 @@ pub mod inspect;
 pub mod key_literal;
 pub mod key_oracle;
 pub mod key_range;
+pub mod offline;
 mod partial_image;
 mod payload;
 pub mod prepared;

@@ -32,7 +32,7 @@ mod picture;
 pub mod progress_store;
 pub mod purge;
 mod replay;
-mod row_events;
+pub mod row_events;
 mod shadow;
 mod shared;
 mod spill;
