@@ -19,6 +19,7 @@ use peer::flow::receiver::{self, Arrived, ReceiverArgs};
 use peer::flow::sender::{self, Outgoing, SenderArgs};
 use peer::flow::sink_meter::SinkMeter;
 use peer::flow::status::{Durable, SentTotals};
+use peer::flow::window_budget::WindowBudget;
 use peer::mysql::source::heartbeat::Beat;
 use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming};
 use peer::transport::key::ClusterKey;
@@ -57,6 +58,8 @@ async fn wire() -> Wire {
 
 struct Options {
     window: u64,
+    /// What the window may grow by.
+    growth: u64,
     rate: u64,
     compression: Compression,
     /// Bound of the sink's channel.
@@ -67,6 +70,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             window: 8 << 20,
+            growth: 0,
             rate: 0,
             compression: Compression::Lz4,
             sink_bytes: 8 << 20,
@@ -84,6 +88,7 @@ struct Link {
     sent: watch::Receiver<SentTotals>,
     durable: watch::Receiver<Durable>,
     live: watch::Sender<Arc<JobSpec>>,
+    budget: WindowBudget,
     stages: JoinSet<Result<(), FlowError>>,
     _wire: (Endpoint, Endpoint, Incoming, Incoming),
 }
@@ -111,6 +116,7 @@ async fn link(options: Options) -> Link {
     let (live, live_rx) = watch::channel(job(options.rate));
     let (beats, beats_rx) = watch::channel(Beat::default());
     let meter = Arc::new(SinkMeter::default());
+    let budget = WindowBudget::new(options.growth);
     let mut stages = JoinSet::new();
     let send = SenderArgs {
         task: "link-test".into(),
@@ -137,6 +143,7 @@ async fn link(options: Options) -> Link {
         items: to_applier,
         meter: Arc::clone(&meter),
         window_bytes: options.window,
+        growth: budget.share(),
         consumed: consumed_rx,
         live: live_rx,
     };
@@ -150,6 +157,7 @@ async fn link(options: Options) -> Link {
         sent,
         durable,
         live,
+        budget,
         stages,
         _wire: _endpoints,
     }
@@ -506,4 +514,37 @@ async fn the_source_learns_what_is_durable() {
     let durable = timeout(Duration::from_secs(2), link.durable.wait_for(|durable| durable.seq == 3)).await;
     let durable = durable.expect("within 2 s").expect("the sender runs").clone();
     assert_eq!(durable.executed, set.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_grows_to_what_its_link_holds_and_gives_that_back_in_the_end() {
+    const GROWTH: u64 = 512 << 10;
+    let mut link = link(Options {
+        window: 64 << 10,
+        growth: GROWTH,
+        ..Options::default()
+    })
+    .await;
+    let left = |link: &Link| link.budget.share().take(u64::MAX);
+    let to_sender = link.to_sender.clone();
+    let feeding = tokio::spawn(async move {
+        for number in 1.. {
+            let outgoing = Outgoing::Item(txn(number, noise(number, 4096)));
+            let weight = outgoing.weight();
+            if to_sender.send(outgoing, weight).await.is_err() {
+                return;
+            }
+        }
+    });
+    assert_eq!(left(&link), GROWTH);
+    // The loop takes 50 ms and more: 64 KiB are 1.3 MB/s, which this link carries many times over.
+    let grown = timeout(Duration::from_secs(20), async {
+        while left(&link) == GROWTH {
+            link.apply().await.expect("an item");
+        }
+    });
+    grown.await.expect("the window grows");
+    link.stages.shutdown().await;
+    assert_eq!(left(&link), GROWTH, "the stream is over");
+    feeding.await.expect("the sender is gone");
 }

@@ -22,6 +22,7 @@ use peer::core::shape::{Column, ColumnKind, RowKey, ShapeId, TableName, TableSha
 use peer::core::table_choice::Selection;
 use peer::flow::error::FlowError;
 use peer::flow::sink_flow::{self, SinkArgs, SinkEvent, SourcePeer};
+use peer::flow::window_budget::WindowBudget;
 use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming, IncomingStream};
 use peer::transport::key::ClusterKey;
 use peer::transport::stream::Stream;
@@ -108,6 +109,7 @@ impl Bench {
             events: events_tx,
             status: status_tx,
             window_bytes: 1 << 20,
+            windows: WindowBudget::new(0),
             memory_bytes: 16 << 20,
         };
         let stop = CancellationToken::new();

@@ -11,7 +11,7 @@ use peer::transport::endpoint::{Endpoint, EndpointConfig, Incoming, IncomingStre
 use peer::transport::error::TransportError;
 use peer::transport::hello::{Local, greet};
 use peer::transport::key::ClusterKey;
-use peer::transport::quic;
+use peer::transport::quic::{self, Windows};
 use peer::transport::stream::Stream;
 use peer::wire::error::WireError;
 use peer::wire::frame::{CONTROL_BYTES_MAX, DATA, Frame};
@@ -504,7 +504,7 @@ async fn the_side_that_refuses_says_so_in_one_line() {
 async fn damaged_bytes_end_the_stream_and_nothing_else() {
     let key = new_key();
     let (b, mut b_incoming) = bind(config(&key, "b"));
-    let raw = quic::bind(loopback(), &key, &NodeId("a".into()), None).expect("bound");
+    let raw = quic::bind(&config(&key, "a"), Windows::of(64 << 20)).expect("bound");
     let connecting = raw.endpoint.connect_with(raw.client, b.local_addr(), "any").expect("valid");
     let connection = connecting.await.expect("connected");
     let hello = Hello {
@@ -559,12 +559,13 @@ async fn damaged_bytes_end_the_stream_and_nothing_else() {
 async fn a_peer_that_claims_another_id_than_its_certificate_is_refused() {
     let key = new_key();
     let (b, _b_incoming) = bind(config(&key, "b"));
-    let raw = quic::bind(loopback(), &key, &NodeId("a".into()), None).expect("bound");
+    let raw = quic::bind(&config(&key, "a"), Windows::of(64 << 20)).expect("bound");
     let connecting = raw.endpoint.connect_with(raw.client, b.local_addr(), "any").expect("valid");
     let local = Local {
         node_id: NodeId("c".into()),
         cluster_name: "prod".into(),
         wire_version: WIRE_VERSION,
+        send_window_max: 1 << 20,
     };
     let connection = connecting.await.expect("connected");
     let error = greet(&connection, &local, StreamKind::Control).await.expect_err("refused");

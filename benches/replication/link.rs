@@ -19,8 +19,9 @@ use crate::support::random::Random;
 
 /// What waits in front of the line before packets are dropped.
 const QUEUE: Duration = Duration::from_millis(30);
-/// Before the clock runs.
+/// Before the clock runs, and so many round trips: as often what is in flight may double.
 const WARM_UP: Duration = Duration::from_secs(2);
+const WARM_UP_ROUND_TRIPS: u32 = 15;
 const FRAME_BYTES: usize = 256 * 1024;
 /// A part in 10,000 of the line's rate is configured: headers and acknowledgements take the rest.
 const CONFIGURED: u64 = 9_500;
@@ -65,8 +66,8 @@ async fn pass(from: Arc<UdpSocket>, to: Arc<UdpSocket>, target: impl Fn() -> Opt
     }
 }
 
-/// Bytes per second that arrive over `line`; `capped`: congestion control keeps that rate.
-async fn carried(line: Line, capped: Option<u64>, seconds: u64) -> f64 {
+/// Bytes per second that arrive over `line` between peers of this `limits.memory`; `capped`: congestion control keeps that rate.
+async fn carried(line: Line, memory_bytes: u64, capped: Option<u64>, seconds: u64) -> f64 {
     let key = ClusterKey::generate().expect("a key");
     let bind = |name: &str| {
         let config = EndpointConfig::new(
@@ -75,7 +76,12 @@ async fn carried(line: Line, capped: Option<u64>, seconds: u64) -> f64 {
             key.clone(),
             "bench",
         );
-        Endpoint::bind(EndpointConfig { capped, ..config }).expect("an endpoint")
+        let config = EndpointConfig {
+            capped,
+            memory_bytes,
+            ..config
+        };
+        Endpoint::bind(config).expect("an endpoint")
     };
     let ((source, mut incoming), (sink, _sink_incoming)) = (bind("source"), bind("sink"));
     let (front, back) = (socket().await, socket().await);
@@ -97,7 +103,7 @@ async fn carried(line: Line, capped: Option<u64>, seconds: u64) -> f64 {
         };
         while stream.send_frame(frame()).await.is_ok() {}
     });
-    let begin = Instant::now() + WARM_UP;
+    let begin = Instant::now() + WARM_UP + line.delay * 2 * WARM_UP_ROUND_TRIPS;
     let (mut bytes, mut from, mut at) = (0usize, begin, begin);
     while at < begin + Duration::from_secs(seconds) {
         let frame = stream.recv_frame().await.expect("the link holds").expect("no end");
@@ -122,22 +128,39 @@ async fn socket() -> Arc<UdpSocket> {
     Arc::new(UdpSocket::from_std(socket.into()).expect("a socket"))
 }
 
-/// Every line with both kinds of congestion control.
-pub async fn run(seconds: u64) {
-    println!("link         round trip    loss   control   MB/s   of the line   of the rate");
-    for rate in [12_500_000, 125_000_000] {
-        for (delay, loss) in [(0, 0), (0, 10), (30, 0), (30, 10)] {
-            let line = Line {
-                rate,
-                delay: Duration::from_millis(delay),
-                loss,
-            };
+/// Mbit/s, round trip in ms, lost packets of 10,000, and the memory limits of the peers in MiB: 16 is a stream's window of 4 MiB, 64, the default, one of 16.
+const LINES: [(u64, u64, u64, &[u64]); 10] = [
+    (100, 0, 0, &[64]),
+    (100, 0, 10, &[64]),
+    (100, 60, 0, &[64]),
+    (100, 60, 10, &[64]),
+    // Holds as much as the last but one, and needs a fifth of its CPU.
+    (200, 300, 0, &[16, 64]),
+    (200, 300, 10, &[16, 64]),
+    (1000, 0, 0, &[64]),
+    (1000, 0, 10, &[64]),
+    (1000, 60, 0, &[16, 64]),
+    (1000, 60, 10, &[16, 64]),
+];
+
+/// Every line with both kinds of congestion control; `link-200` only those of 200 Mbit/s.
+pub async fn run(seconds: u64, wants: impl Fn(&str) -> bool) {
+    println!("link         round trip    loss   memory  control   MB/s   of the line   of the rate");
+    for (mbit, round_trip_ms, loss, memories) in LINES {
+        if !wants("link") && !wants(&format!("link-{mbit}")) {
+            continue;
+        }
+        let rate = mbit * 125_000;
+        let line = Line {
+            rate,
+            delay: Duration::from_millis(round_trip_ms / 2),
+            loss,
+        };
+        for memory in memories {
             for capped in [None, Some(rate / 10_000 * CONFIGURED)] {
-                let carried = carried(line, capped, seconds).await;
+                let carried = carried(line, memory << 20, capped, seconds).await;
                 println!(
-                    "{:>4} Mbit/s {:>8} ms {:>6.1} %   {:<7} {:>6.1} {:>11.0} % {:>11}",
-                    rate / 125_000,
-                    delay * 2,
+                    "{mbit:>4} Mbit/s {round_trip_ms:>8} ms {:>6.1} % {memory:>4} MiB  {:<7} {:>6.1} {:>11.0} % {:>11}",
                     loss as f64 / 100.0,
                     if capped.is_some() { "capped" } else { "cubic" },
                     carried / 1e6,

@@ -89,11 +89,9 @@ impl Options {
 #[tokio::main]
 async fn main() {
     let options = Options::read();
-    if options.wants("link") {
-        link::run(options.scaled(10)).await;
-        if options.only == ["link"] {
-            return;
-        }
+    link::run(options.scaled(10), |name| options.wants(name)).await;
+    if !options.only.is_empty() && options.only.iter().all(|only| only.starts_with("link")) {
+        return;
     }
     let mut report = Report::default();
     let mut cluster = peers::cluster();

@@ -11,6 +11,7 @@ use crate::actors::link_rates::LinkRates;
 use crate::actors::ports::Clock;
 use crate::core::ids::{Boot, ClusterId, JobName, NodeId};
 use crate::core::member::Roster;
+use crate::flow::window_budget::WindowBudget;
 use crate::gossip::keys::{Fact, TaskKind};
 use crate::gossip::membership::Membership;
 use crate::store::spill::SpillFolder;
@@ -19,6 +20,8 @@ use crate::transport::endpoint::Endpoint;
 /// Share of `limits.memory` that one job's link may hold in flight: the sink's window, and as much again in the source's
 /// channels. Trades the throughput of one job on a long link against how many jobs fit.
 const WINDOW_SHARE: u64 = 8;
+/// Share that the windows of all jobs may grow by together, on links that hold more (`core::link_window`).
+const GROWTH_SHARE: u64 = 4;
 
 /// This peer.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub struct Me {
     pub cluster_id: ClusterId,
     /// `limits.memory` in bytes.
     pub memory_bytes: u64,
+    /// What the windows of its jobs may grow by.
+    pub windows: WindowBudget,
     /// `limits.link_rate`.
     pub link_rates: LinkRates,
     /// QUIC.
@@ -54,7 +59,13 @@ impl Me {
         self.membership.roster()
     }
 
-    /// Bytes of unacknowledged frames one sink grants its source.
+    /// What windows may grow by under this `limits.memory`.
+    #[must_use]
+    pub fn window_budget(memory_bytes: u64) -> WindowBudget {
+        WindowBudget::new(memory_bytes / GROWTH_SHARE)
+    }
+
+    /// Bytes of unacknowledged frames one sink grants its source, before its link is known.
     #[must_use]
     pub fn window_bytes(&self) -> u64 {
         (self.memory_bytes / WINDOW_SHARE).max(1024 * 1024)

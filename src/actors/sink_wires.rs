@@ -53,6 +53,7 @@ impl StartSink {
             events: events_in,
             status: status_in,
             window_bytes: me.window_bytes(),
+            windows: me.windows.clone(),
             memory_bytes: me.window_bytes() * 2,
             live: live_out,
         };

@@ -59,6 +59,7 @@ pub mod json_tree;
 pub mod jsonb;
 pub mod key;
 pub mod lag;
+pub mod link_window;
 pub mod member;
 pub mod net_effect;
 pub mod nomination;

@@ -34,4 +34,5 @@ pub mod split;
 pub mod status;
 pub mod subscription;
 pub mod target_pulse;
+pub mod window_budget;
 mod xa_spill;

@@ -17,9 +17,11 @@ use crate::core::gtid_set::GtidSet;
 use crate::core::ids::NodeId;
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::ErrorReport;
+use crate::core::link_window::GrantWindow;
 use crate::flow::byte_channel::ByteSender;
 use crate::flow::error::FlowError;
 use crate::flow::sink_meter::SinkMeter;
+use crate::flow::window_budget::WindowShare;
 use crate::transport::stream::{FrameReceiver, FrameSender};
 use crate::wire::batch::{BATCH_BYTES_MAX, decode_batch, item_bytes};
 use crate::wire::error::WireError;
@@ -58,8 +60,10 @@ pub struct ReceiverArgs {
     pub items: ByteSender<Arrived>,
     /// What arrives is noted here.
     pub meter: Arc<SinkMeter>,
-    /// Bytes of batches the source may have under way.
+    /// Bytes of batches the source may have under way to begin with.
     pub window_bytes: u64,
+    /// What that may grow by when the link holds more.
+    pub growth: WindowShare,
     /// Credit of everything applied so far, from the applier; also touched after each commit.
     pub consumed: watch::Receiver<u64>,
     /// The job, as the source was told when it is given here; its rate is passed on when it changes.
@@ -75,13 +79,15 @@ pub async fn run(args: ReceiverArgs) -> Result<Infallible, FlowError> {
         items,
         meter,
         window_bytes,
+        growth,
         consumed,
         live,
     } = args;
+    let window = Window::new(window_bytes, growth);
     let mut receiving = std::pin::pin!(receive(&peer, &mut frames, &items, &meter));
     tokio::select! {
         failed = &mut receiving => failed,
-        failed = acknowledge(&mut acks, &meter, window_bytes, consumed, live) => match failed {
+        failed = acknowledge(&mut acks, &meter, window, consumed, live) => match failed {
             Err(FlowError::StageEnded(closed)) => Err(closed.into()),
             // The source takes no more acknowledgements: it ended, and why may still be on its way.
             _ => receiving.await,
@@ -170,15 +176,42 @@ fn follow(peer: &NodeId, message: SourceToSink, meter: &SinkMeter) -> Result<(),
     }
 }
 
+/// What the source may have under way, and what it has taken of the budget.
+struct Window {
+    grant: GrantWindow,
+    growth: WindowShare,
+    bytes: u64,
+    began: Instant,
+}
+
+impl Window {
+    fn new(bytes: u64, growth: WindowShare) -> Self {
+        Self {
+            grant: GrantWindow::new(bytes, Duration::ZERO),
+            growth,
+            bytes,
+            began: Instant::now(),
+        }
+    }
+
+    /// The credit for bytes that were applied: more of it when the link holds more than the window.
+    fn give_back(&mut self, bytes: u64, round_trip: Duration) -> u64 {
+        let lacks = self.grant.gave_back(bytes, round_trip + ACK_EVERY, self.began.elapsed());
+        let more = self.growth.take(lacks);
+        self.grant.grow(more);
+        bytes + more
+    }
+}
+
 /// Sends credit and durable positions at most each 50 ms, or after enough bytes.
 async fn acknowledge(
     acks: &mut FrameSender,
     meter: &SinkMeter,
-    window_bytes: u64,
+    mut window: Window,
     mut consumed: watch::Receiver<u64>,
     mut live: watch::Receiver<Arc<JobSpec>>,
 ) -> Result<Infallible, FlowError> {
-    let at_once = ACK_BYTES.min(window_bytes / 4);
+    let at_once = ACK_BYTES.min(window.bytes / 4);
     let (mut granted, mut durable_seq) = (0, 0);
     let mut told = None;
     let mut sent_at = Instant::now();
@@ -203,7 +236,8 @@ async fn acknowledge(
         }
         let total = *consumed.borrow_and_update();
         if total > granted {
-            acks.send(&SinkToSource::Credit { bytes: total - granted }).await?;
+            let bytes = window.give_back(total - granted, acks.round_trip());
+            acks.send(&SinkToSource::Credit { bytes }).await?;
             granted = total;
         }
         let durable = meter.durable();

@@ -76,7 +76,7 @@ pub struct SenderArgs {
     pub acks: FrameReceiver,
     /// The job's `[link]`.
     pub link: LinkSpec,
-    /// Bytes of batches that may be under way, from `Subscribe`.
+    /// Bytes of batches that may be under way, from `Subscribe`; more comes as credit.
     pub window_bytes: u64,
     /// The job's own rate, which the sink may change, then those shared with other jobs.
     pub rates: Vec<RateLimit>,
@@ -197,6 +197,7 @@ impl Sender {
     }
 
     async fn send_batch(&mut self, inbox: &mut Inbox) -> Result<(), FlowError> {
+        self.learn_window();
         self.wait_for_credit(1).await?;
         self.wait_for_more(inbox).await;
         let turns = self.wait_for_turns().await?;
@@ -227,7 +228,13 @@ impl Sender {
         Ok(self.frames.send_frame(frame).await?)
     }
 
-    /// Sent and not granted back.
+    /// Credit beyond what was sent is what the window has grown to: it shows when the link is idle.
+    fn learn_window(&mut self) {
+        let free = self.granted.borrow().saturating_sub(self.sent);
+        self.window_bytes = self.window_bytes.max(free);
+    }
+
+    /// Sent and not granted back; by as much too small as the window has grown since the link was idle.
     fn in_flight(&self) -> u64 {
         (self.sent + self.window_bytes).saturating_sub(*self.granted.borrow())
     }

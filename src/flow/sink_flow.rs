@@ -27,6 +27,7 @@ use crate::flow::sink_meter::SinkMeter;
 use crate::flow::source_choice::SourceChoice;
 use crate::flow::subscription::{self, Turnout};
 use crate::flow::target_pulse;
+use crate::flow::window_budget::WindowBudget;
 use crate::mysql;
 use crate::mysql::session::Session;
 use crate::mysql::target::fence::{self, AcquireRequest};
@@ -127,8 +128,10 @@ pub struct SinkArgs {
     pub events: mpsc::Sender<SinkEvent>,
     /// The status.
     pub status: watch::Sender<SinkStatus>,
-    /// Bytes of batches under way; cut to a quarter of `memory_bytes`.
+    /// Bytes of batches under way to begin with; cut to a quarter of `memory_bytes`.
     pub window_bytes: u64,
+    /// What that may grow by, with other jobs.
+    pub windows: WindowBudget,
     /// Bytes this flow may hold: a quarter each on the link and in the group, half in the channel between.
     pub memory_bytes: u64,
     /// What it wants now; differs from `spec` only in what a running job takes up (`core::plan`).

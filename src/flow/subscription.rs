@@ -71,6 +71,7 @@ pub async fn run(
         items,
         meter: Arc::clone(meter),
         window_bytes,
+        growth: args.windows.share(),
         consumed: consumed_rx,
         live,
     };

@@ -216,6 +216,8 @@ impl Parts {
         let endpoint_config = EndpointConfig {
             advertise: config.advertise_peer,
             capped: config.is_link_capped.then_some(config.link_rate_bytes),
+            link_rate: config.link_rate_bytes,
+            memory_bytes: config.memory_bytes,
             ..EndpointConfig::new(config.listen_peer, node.clone(), key, config.cluster_name.clone())
         };
         let (endpoint, incoming) = Endpoint::bind(endpoint_config).map_err(|error| refuse(error.fault()))?;
@@ -224,6 +226,7 @@ impl Parts {
             name: config.name.clone(),
             cluster_name: config.cluster_name.clone(),
             memory_bytes: config.memory_bytes,
+            windows: Me::window_budget(config.memory_bytes),
             clock: ports.clock.clone(),
             node,
             boot,

@@ -110,9 +110,9 @@ impl Door {
             Err(_) => return,
         };
         while let Ok((send, recv)) = connection.accept_bi().await {
-            let (door, peer) = (self.clone(), peer.clone());
+            let (door, peer, connection) = (self.clone(), peer.clone(), connection.clone());
             self.tasks.spawn(async move {
-                let welcome = timeout(WELCOME_WITHIN, door.welcome(addr, peer, send, recv));
+                let welcome = timeout(WELCOME_WITHIN, door.welcome(connection, peer, (send, recv)));
                 // An error here is the other side's: it went away or was refused and told so.
                 let _ = door.stop.run_until_cancelled(welcome).await;
             });
@@ -127,8 +127,14 @@ impl Door {
     }
 
     /// One stream: reads the hello, answers it, hands the stream over.
-    async fn welcome(&self, addr: SocketAddr, peer: NodeId, send: SendStream, recv: RecvStream) -> Result<(), TransportError> {
-        let mut stream = Stream::new(send, recv, addr, peer.clone());
+    async fn welcome(
+        &self,
+        connection: Connection,
+        peer: NodeId,
+        halves: (SendStream, RecvStream),
+    ) -> Result<(), TransportError> {
+        let addr = connection.remote_address();
+        let mut stream = Stream::new(halves, connection, self.local.send_window_max, peer.clone());
         let hello: Hello = stream.recv().await?;
         if let Err(Refusal { code, text }) = judge(&self.local, &hello, &peer) {
             self.refusals.log(addr, code, &text);

@@ -34,6 +34,9 @@ const REUSED_WITHIN: Duration = Duration::from_secs(2);
 /// How long a shutdown waits until the other sides know.
 const SHUT_DOWN_WITHIN: Duration = Duration::from_secs(1);
 
+/// `limits.memory` when nobody says otherwise.
+const MEMORY_BYTES: u64 = 64 << 20;
+
 /// QUIC application code of a connection that is closed in good order.
 const LEAVING: VarInt = VarInt::from_u32(0);
 
@@ -56,6 +59,10 @@ pub struct EndpointConfig {
     pub wire_version: u32,
     /// Rate of the link in bytes per second when it is known and congestion control is to keep it; None: Cubic.
     pub capped: Option<u64>,
+    /// Rate of the fastest link in bytes per second; 0: not known.
+    pub link_rate: u64,
+    /// `limits.memory`: the windows are parts of it.
+    pub memory_bytes: u64,
 }
 
 impl EndpointConfig {
@@ -71,6 +78,8 @@ impl EndpointConfig {
             cluster_name,
             wire_version: message::WIRE_VERSION,
             capped: None,
+            link_rate: 0,
+            memory_bytes: MEMORY_BYTES,
         }
     }
 }
@@ -134,7 +143,8 @@ impl Endpoint {
     /// # Errors
     /// The port, the key or the node id cannot be used.
     pub fn bind(config: EndpointConfig) -> Result<(Self, Incoming), TransportError> {
-        let quic::Bound { endpoint, client } = quic::bind(config.listen, &config.key, &config.node_id, config.capped)?;
+        let windows = quic::Windows::of(config.memory_bytes);
+        let quic::Bound { endpoint, client } = quic::bind(&config, windows)?;
         let bind_error = |error: std::io::Error| TransportError::Bind {
             addr: config.listen,
             reason: error.to_string(),
@@ -151,6 +161,7 @@ impl Endpoint {
             node_id,
             cluster_name,
             wire_version,
+            send_window_max: windows.send_bytes,
         };
         let (streams, incoming) = mpsc::channel(WAITING_MAX);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

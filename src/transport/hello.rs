@@ -22,6 +22,8 @@ pub struct Local {
     pub cluster_name: String,
     /// Version of its wire format.
     pub wire_version: u32,
+    /// Bytes that a connection buffers at most until they are acknowledged.
+    pub send_window_max: u64,
 }
 
 /// Why a stream is not accepted: sent to the other side and logged here.
@@ -50,13 +52,14 @@ pub async fn greet(connection: &Connection, local: &Local, kind: StreamKind) -> 
 async fn greet_on(connection: &Connection, local: &Local, kind: StreamKind, addr: SocketAddr) -> Result<Stream, TransportError> {
     let peer = peer_of(connection)?;
     let opened = connection.open_bi().await;
-    let (send, recv) = opened.map_err(|error| TransportError::from_connection(addr, &error))?;
-    let mut stream = Stream::new(send, recv, addr, peer);
+    let halves = opened.map_err(|error| TransportError::from_connection(addr, &error))?;
+    let mut stream = Stream::new(halves, connection.clone(), local.send_window_max, peer);
     stream.set_priority(priority(kind));
     let Local {
         node_id,
         cluster_name,
         wire_version,
+        send_window_max: _,
     } = local.clone();
     stream
         .send(&Hello {
@@ -124,6 +127,7 @@ mod tests {
             node_id: NodeId("here".into()),
             cluster_name: "prod".into(),
             wire_version: 1,
+            send_window_max: 1 << 20,
         }
     }
 

@@ -9,5 +9,6 @@ pub mod links;
 pub mod quic;
 pub mod rate_cap;
 pub mod rate_limit;
+mod send_window;
 pub mod stream;
 pub mod tls;

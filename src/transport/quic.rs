@@ -1,7 +1,8 @@
 //! How QUIC is set up: windows, time-outs, socket, resets. All numbers of the transport are here.
 //!
-//! Fed by `endpoint` with a cluster key, feeds it one quinn endpoint for both directions. The windows bound the memory a
-//! slow peer can hold; they are part of the peer's memory budget.
+//! Fed by `endpoint` with its configuration, feeds it one quinn endpoint for both directions. The windows bound the memory a slow peer
+//! can hold and are parts of `limits.memory`. They are ceilings: what is under way follows rate and delay of the link, by
+//! `send_window` on the side that sends and by the sink's credit (`flow::receiver`), which a job's stream never exceeds.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -13,22 +14,28 @@ use quinn::crypto::{CryptoError, HmacKey};
 use quinn::{ConnectionId, ConnectionIdGenerator, IdleTimeout, TokioRuntime, TransportConfig, VarInt};
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Protocol, Socket, Type};
+use tracing::info;
 
 use crate::core::ids::NodeId;
+use crate::transport::endpoint::EndpointConfig;
 use crate::transport::error::TransportError;
 use crate::transport::key::{ClusterKey, KeyError};
 use crate::transport::rate_cap::RateCap;
 use crate::transport::tls;
 
-/// Bytes in flight on one stream. 57 MB/s over a link of 60 ms (measured, November 2026); 16 MB reach 108 MB/s but four
-/// such streams would take the whole default memory limit of 64 MiB.
-const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// Bytes in flight to us on all streams of one connection: four busy jobs between two peers at full stream window.
-const RECEIVE_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// Bytes sent and not yet acknowledged on one connection: two full stream windows.
-const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
-/// Kernel buffers of the socket. Its default of 208 KiB drops packets at 1 Gbit/s within 2 ms.
-const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// Share of `limits.memory` in flight on one stream. A window of 4 MiB carries 57 MB/s over 60 ms, 16 MiB, the share of 64 MiB, what 1 Gbit/s
+/// holds, twice (measured, November 2026).
+const STREAM_SHARE: u64 = 4;
+/// A stream's window at least and at most: a frame, and what QUIC's numbers hold with all of a connection's streams.
+const STREAM_WINDOW_BYTES: (u64, u64) = (4 << 20, 1 << 30);
+/// Streams of one connection that may hold a full window before the others wait for them.
+const STREAMS_STALLED: u64 = 4;
+/// Kernel buffers of the socket when the link's rate is not known: 67 ms of 1 Gbit/s. The default of 208 KiB is full within 2 ms.
+const SOCKET_BUFFER_BYTES: u64 = 8 << 20;
+/// When it is known: what arrives while the process does not run, at most so long on a busy machine. A guess.
+const STALL_MS: u64 = 100;
+/// Above, the kernel holds more than a peer is given.
+const SOCKET_BUFFER_BYTES_MAX: u64 = 64 << 20;
 /// Silence after which a connection is dead: three lost keep-alives and some.
 const IDLE: Duration = Duration::from_secs(15);
 /// Silence after which a keep-alive is sent.
@@ -43,8 +50,33 @@ const INCOMING_BYTES_TOTAL_MAX: u64 = 1024 * 1024;
 /// Random bytes of a connection id: two in use never meet.
 const CONNECTION_ID_BYTES: usize = 8;
 
-const _: () = assert!(STREAM_WINDOW_BYTES <= RECEIVE_WINDOW_BYTES);
+const _: () = assert!(STREAM_WINDOW_BYTES.1 * STREAMS_STALLED <= u32::MAX as u64 + 1);
 const _: () = assert!(KEEP_ALIVE.as_secs() * 3 < IDLE.as_secs());
+
+/// Bytes that may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// To us on one stream.
+    pub stream_bytes: u64,
+    /// To us on one connection.
+    pub receive_bytes: u64,
+    /// From us on one connection: buffered until acknowledged.
+    pub send_bytes: u64,
+}
+
+impl Windows {
+    /// Their ceilings under a memory limit.
+    #[must_use]
+    pub fn of(memory_bytes: u64) -> Self {
+        let (min, max) = STREAM_WINDOW_BYTES;
+        let stream_bytes = (memory_bytes / STREAM_SHARE).clamp(min, max - 1);
+        Self {
+            stream_bytes,
+            receive_bytes: stream_bytes * STREAMS_STALLED,
+            send_bytes: stream_bytes,
+        }
+    }
+}
 
 /// A bound endpoint and what its connections out are made with.
 pub struct Bound {
@@ -58,7 +90,10 @@ pub struct Bound {
 ///
 /// # Errors
 /// [`TransportError::Bind`] for the port, [`TransportError::Key`] for the key or node id.
-pub fn bind(listen: SocketAddr, key: &ClusterKey, node_id: &NodeId, capped: Option<u64>) -> Result<Bound, TransportError> {
+pub fn bind(config: &EndpointConfig, windows: Windows) -> Result<Bound, TransportError> {
+    let EndpointConfig {
+        listen, key, node_id, ..
+    } = config;
     let tls = tls::configs(key, node_id)?;
     let no_suite = |_| KeyError::Make {
         what: "TLS configuration",
@@ -68,30 +103,31 @@ pub fn bind(listen: SocketAddr, key: &ClusterKey, node_id: &NodeId, capped: Opti
     let server = QuicServerConfig::try_from(tls.server).map_err(no_suite)?;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(server));
     // Streams are opened by the side that connected, so the other may open none towards it.
-    client.transport_config(Arc::new(transport(0, capped)));
+    client.transport_config(Arc::new(transport(0, config.capped, windows)));
     server
-        .transport_config(Arc::new(transport(STREAMS_MAX, capped)))
+        .transport_config(Arc::new(transport(STREAMS_MAX, config.capped, windows)))
         .max_incoming(INCOMING_MAX)
         .incoming_buffer_size(INCOMING_BYTES_MAX)
         .incoming_buffer_size_total(INCOMING_BYTES_TOTAL_MAX);
     let bound = |error: io::Error| TransportError::Bind {
-        addr: listen,
+        addr: *listen,
         reason: error.to_string(),
     };
-    let socket = socket(listen).map_err(bound)?;
-    let config = endpoint_config(key, node_id);
-    let endpoint = quinn::Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime)).map_err(bound)?;
+    let socket = socket(*listen, config.link_rate).map_err(bound)?;
+    let endpoint =
+        quinn::Endpoint::new(endpoint_config(key, node_id), Some(server), socket, Arc::new(TokioRuntime)).map_err(bound)?;
     Ok(Bound { endpoint, client })
 }
 
-fn transport(streams_max: u32, capped: Option<u64>) -> TransportConfig {
+fn transport(streams_max: u32, capped: Option<u64>, windows: Windows) -> TransportConfig {
+    let window = |bytes| VarInt::from_u64(bytes).expect("below 4 GiB");
     let mut config = TransportConfig::default();
     config
         .max_idle_timeout(Some(IdleTimeout::try_from(IDLE).expect("15 s fit a VarInt of milliseconds")))
         .keep_alive_interval(Some(KEEP_ALIVE))
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
-        .send_window(SEND_WINDOW_BYTES)
+        .stream_receive_window(window(windows.stream_bytes))
+        .receive_window(window(windows.receive_bytes))
+        .send_window(windows.send_bytes)
         .max_concurrent_bidi_streams(VarInt::from_u32(streams_max))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None);
@@ -101,14 +137,32 @@ fn transport(streams_max: u32, capped: Option<u64>) -> TransportConfig {
     config
 }
 
-fn socket(listen: SocketAddr) -> io::Result<UdpSocket> {
+/// Bytes a socket is given for a link of this rate; 0: not known.
+fn socket_buffer_bytes(link_rate: u64) -> u64 {
+    match link_rate {
+        0 => SOCKET_BUFFER_BYTES,
+        known => (known / 1000 * STALL_MS).clamp(SOCKET_BUFFER_BYTES, SOCKET_BUFFER_BYTES_MAX),
+    }
+}
+
+fn socket(listen: SocketAddr, link_rate: u64) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
     if listen.is_ipv6() {
         socket.set_only_v6(false)?;
     }
     // The kernel gives at most net.core.{r,w}mem_max; less is slower, not wrong.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    let wanted = usize::try_from(socket_buffer_bytes(link_rate)).expect("64 MiB");
+    let _ = socket.set_recv_buffer_size(wanted);
+    let _ = socket.set_send_buffer_size(wanted);
+    // It counts its own bookkeeping in: twice what was asked.
+    let given = socket.recv_buffer_size().unwrap_or(0) / 2;
+    if given < wanted {
+        info!(
+            bytes = given,
+            reason = "net.core.rmem_max is smaller than a fast link needs",
+            "the kernel gave a smaller receive buffer"
+        );
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&listen.into())?;
     Ok(socket.into())
@@ -180,6 +234,20 @@ impl HmacKey for ResetKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_are_parts_of_the_memory_limit() {
+        let default = Windows::of(64 << 20);
+        assert_eq!((default.stream_bytes, default.receive_bytes), (16 << 20, 64 << 20));
+        assert_eq!(Windows::of(16 << 20).stream_bytes, 4 << 20);
+        assert!(Windows::of(u64::MAX).receive_bytes <= u64::from(u32::MAX));
+    }
+
+    #[test]
+    fn a_socket_holds_what_arrives_while_the_process_does_not_run() {
+        let of = |mbit: u64| socket_buffer_bytes(mbit * 125_000) >> 20;
+        assert_eq!([0, 100, 1_000, 2_500, 100_000].map(of), [8, 8, 11, 29, 64]);
+    }
 
     #[test]
     fn the_code_is_hmac_sha_256() {

@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use quinn::{ConnectionError, ReadError, RecvStream, SendStream, WriteError};
+use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, WriteError};
 use tokio::time::timeout;
 
 use crate::core::ids::NodeId;
 use crate::transport::error::TransportError;
+use crate::transport::send_window::SendWindow;
 use crate::wire::error::WireError;
 use crate::wire::frame::{Frame, HEADER_BYTES, Header};
 use crate::wire::message::Message;
@@ -34,6 +35,7 @@ pub struct FrameSender {
     stream: SendStream,
     /// Header and body of the frame under way; emptied as they leave. Never more than one frame.
     pending: [Bytes; 2],
+    window: SendWindow,
     addr: SocketAddr,
 }
 
@@ -63,10 +65,18 @@ impl Reading {
 }
 
 impl Stream {
-    pub(super) fn new(send: SendStream, recv: RecvStream, addr: SocketAddr, peer: NodeId) -> Self {
+    /// A stream of `connection`, which buffers `send_window_max` bytes at most until they are acknowledged.
+    pub(super) fn new(
+        (send, recv): (SendStream, RecvStream),
+        connection: Connection,
+        send_window_max: u64,
+        peer: NodeId,
+    ) -> Self {
+        let addr = connection.remote_address();
         let sender = FrameSender {
             stream: send,
             pending: [Bytes::new(), Bytes::new()],
+            window: SendWindow::new(connection, send_window_max),
             addr,
         };
         let receiver = FrameReceiver {
@@ -164,6 +174,12 @@ impl FrameSender {
         self.flush().await
     }
 
+    /// The connection's round trip, as measured of late.
+    #[must_use]
+    pub fn round_trip(&self) -> Duration {
+        self.window.connection().rtt()
+    }
+
     /// Ends this direction and waits until the other side has everything. Without it the tail may be lost when the
     /// connection closes.
     ///
@@ -194,6 +210,7 @@ impl FrameSender {
     async fn flush(&mut self) -> Result<(), TransportError> {
         let addr = self.addr;
         while let Some(at) = self.pending.iter().position(|bytes| !bytes.is_empty()) {
+            self.window.follow();
             // Takes from the front of the slices it is given, also when it takes only a part.
             self.stream
                 .write_chunks(&mut self.pending[at..])
