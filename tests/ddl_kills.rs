@@ -70,10 +70,11 @@ fn await_equal(bed: &JobBed) {
     bed.await_equal(LIMIT);
 }
 
-/// Waits until the target has begun a change and waits for a lock.
+/// Waits until the target has begun a change of this bed's tables and waits for a lock.
 fn await_waiting(bed: &JobBed) {
     until("the target works on the change", LIMIT, || {
-        let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock'";
+        let sql = "SELECT COUNT(*) FROM information_schema.processlist \
+                   WHERE state LIKE 'Waiting for table metadata lock' AND info LIKE '%{}%'";
         (bed.target_number(sql) > 0).then_some(())
     });
 }
