@@ -134,6 +134,7 @@ async fn link(options: Options) -> Link {
         rates: vec![RateLimit::new(options.rate)],
         totals,
         durable: durable_tx,
+        copy_held: watch::Sender::default(),
     };
     stages.spawn(sender::run(send, CancellationToken::new()));
     let receive = ReceiverArgs {

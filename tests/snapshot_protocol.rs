@@ -380,6 +380,7 @@ fn start_stage(
         beats,
         prepared: watch::Sender::default(),
         out,
+        copy_held: watch::channel(false).1,
         view: watch::Sender::new(MergeView::default()),
     };
     let mut stages = JoinSet::new();

@@ -222,6 +222,7 @@ mod tests {
             rows_estimate: Some(400),
             eta_ms: Some(1_500),
             tables_detail: vec![table("a", 60), table("b", 40)],
+            ..CopyView::default()
         };
         view
     }

@@ -112,9 +112,21 @@ pub struct SinkStatus {
     /// Target transactions of the last minute, the copy's left out; None: there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commits: Option<RecentCommits>,
+    /// Why the copy is not read on now; None: it is, or there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_held: Option<CopyHeld>,
     /// Tables with changes that were carried out one by one, most rows first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub row_by_row: Vec<RowByRow>,
+}
+
+/// The copy waits until the changes beside it are less late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyHeld {
+    /// How far behind the target is.
+    pub lag_ms: u64,
+    /// How far it may be for the copy to go on.
+    pub lag_max_ms: u64,
 }
 
 /// A transaction too large for one group, of which parts are applied. Nothing of it is visible before its end.

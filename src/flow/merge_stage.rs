@@ -57,6 +57,8 @@ pub struct MergeStage {
     pub prepared: watch::Sender<GtidSet>,
     /// To the sender.
     pub out: ByteSender<Outgoing>,
+    /// The sink wants no more chunks now: its changes are late. Nothing of the sequence waits for a chunk that is not open.
+    pub copy_held: watch::Receiver<bool>,
     /// For people.
     pub view: watch::Sender<MergeView>,
     /// The job, for tables that come into it.
@@ -157,6 +159,9 @@ impl MergeStage {
             .as_ref()
             .is_some_and(|from| !is_at_or_after(self.merger.position(), from))
         {
+            return Ok(());
+        }
+        if *self.copy_held.borrow() {
             return Ok(());
         }
         self.tasks.start(self.merger.copy());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::core::change::Item;
 use crate::core::gtid_set::GtidSet;
@@ -34,6 +34,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Shortest time between two acknowledgements (PROTOCOLS 11).
 const ACK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often the lag is looked at for the copy's sake. A quarter of the heartbeat's second, by which the lag is known.
+const LOOK_AT_COPY_EVERY: Duration = Duration::from_millis(250);
 
 /// Credit that is given back at once (PROTOCOLS 11); less when the window is small, or the source would wait for it.
 const ACK_BYTES: u64 = 1024 * 1024;
@@ -213,12 +216,21 @@ async fn acknowledge(
 ) -> Result<Infallible, FlowError> {
     let at_once = ACK_BYTES.min(window.bytes / 4);
     let (mut granted, mut durable_seq) = (0, 0);
-    let mut told = None;
+    let (mut told, mut is_copy_held) = (None, false);
+    let mut looks = tokio::time::interval(LOOK_AT_COPY_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sent_at = Instant::now();
     let is_applier_gone = |_| FlowError::StageEnded(crate::flow::byte_channel::Closed);
     loop {
         tokio::select! {
             changed = consumed.changed() => changed.map_err(is_applier_gone)?,
+            _ = looks.tick() => {
+                let is_held = meter.copy_held().is_some();
+                if std::mem::replace(&mut is_copy_held, is_held) != is_held {
+                    acks.send(&SinkToSource::HoldCopy { is_held }).await?;
+                }
+                continue;
+            }
             Ok(()) = live.changed() => {
                 let bytes_per_s = live.borrow_and_update().link.rate_bytes;
                 if told.replace(bytes_per_s) != Some(bytes_per_s) {

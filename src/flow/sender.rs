@@ -84,6 +84,8 @@ pub struct SenderArgs {
     pub totals: watch::Sender<SentTotals>,
     /// What the sink says is committed.
     pub durable: watch::Sender<Durable>,
+    /// Whether the sink wants no more of the copy now.
+    pub copy_held: watch::Sender<bool>,
 }
 
 /// Sends until the items end (Ok, everything delivered to the link), the stream fails, or `stop` (Ok, at once: what was
@@ -100,6 +102,7 @@ pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowEr
         rates,
         totals,
         durable,
+        copy_held,
     } = args;
     let granted = watch::Sender::new(window_bytes);
     let inbox = Inbox::new(items, &link);
@@ -117,7 +120,7 @@ pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowEr
     };
     tokio::select! {
         sent = sender.send_all(inbox) => sent,
-        failed = read_acks(&mut acks, &granted, &durable, &rates) => failed.map(|never| match never {}),
+        failed = read_acks(&mut acks, &granted, &durable, &copy_held, &rates) => failed.map(|never| match never {}),
         () = stop.cancelled() => Ok(()),
     }
 }
@@ -127,6 +130,7 @@ async fn read_acks(
     acks: &mut FrameReceiver,
     granted: &watch::Sender<u64>,
     durable: &watch::Sender<Durable>,
+    copy_held: &watch::Sender<bool>,
     rates: &[RateLimit],
 ) -> Result<Infallible, FlowError> {
     loop {
@@ -139,6 +143,9 @@ async fn read_acks(
                 if let Some(own) = rates.first() {
                     own.set_rate(bytes_per_s);
                 }
+            }
+            SinkToSource::HoldCopy { is_held } => {
+                copy_held.send_replace(is_held);
             }
         }
     }

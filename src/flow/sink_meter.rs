@@ -16,7 +16,7 @@ use crate::core::commit_sizes::CommitSizes;
 use crate::core::group::{Group, Tables};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::ids::{Epoch, NodeId, Seq};
-use crate::core::job_state::{LargeTransaction, Phase, PreparedStatus, PreparedWait, SinkStatus, TableProgress};
+use crate::core::job_state::{CopyHeld, LargeTransaction, Phase, PreparedStatus, PreparedWait, SinkStatus, TableProgress};
 use crate::core::lag::LagClock;
 use crate::core::progress::Progress;
 use crate::core::recent_rate::RecentRate;
@@ -24,6 +24,10 @@ use crate::core::row_by_row::RowByRowLog;
 use crate::core::shape::TableName;
 use crate::flow::sink_series::SinkSeries;
 use crate::flow::status::Durable;
+
+/// Lag beyond which the copy is not read on: the changes of what is copied go first. As the lag is known by a heartbeat each second, and
+/// the pieces of the copy that are on their way take some, a limit near a second would hold the copy for its own sake.
+const COPY_LAG_MAX: Duration = Duration::from_secs(10);
 
 /// How often the status is published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -191,6 +195,11 @@ impl SinkMeter {
         self.lock().row_by_row.note(group, tables, now);
     }
 
+    /// Whether the copy shall wait now, and why.
+    pub fn copy_held(&self) -> Option<CopyHeld> {
+        self.lock().copy_held(self.now())
+    }
+
     /// A piece of the copy was committed.
     pub fn copied(&self, name: &TableName, rows: u64, is_last: bool) {
         let mut state = self.lock();
@@ -242,6 +251,7 @@ impl SinkMeter {
         state.status.received = state.received.to_string();
         state.status.applied = state.applied.to_string();
         state.status.lag_ms = state.lag.lag_ms(now);
+        state.status.copy_held = state.copy_held(now);
         state.status.prepared = state.prepared_status(now);
         state.status.commits = state.commits.recent(now);
         state.status.row_by_row = state.row_by_row.report(now);
@@ -311,6 +321,13 @@ impl State {
         }
         self.copied.note(now, self.status.tables.iter().map(|table| table.rows).sum());
         self.copied.per_s()
+    }
+
+    /// Nothing of the stream waits for a chunk that is not open, so the lag goes down without it when it can at all.
+    fn copy_held(&self, now: Duration) -> Option<CopyHeld> {
+        let lag_ms = self.lag.lag_ms(now)?;
+        let lag_max_ms = COPY_LAG_MAX.as_millis() as u64;
+        (self.status.phase == Phase::Copying && lag_ms > lag_max_ms).then_some(CopyHeld { lag_ms, lag_max_ms })
     }
 
     /// The age grows by the local clock between two heartbeats.
@@ -462,6 +479,34 @@ mod tests {
         meter.forget_received();
         assert_eq!(meter.status().transaction, None, "it ended with its stream");
         assert_eq!(meter.status().prepared, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_is_held_while_changes_are_late_and_goes_on_when_they_are_there() {
+        let meter = SinkMeter::default();
+        meter.acquired(Epoch(1), &Progress::default());
+        meter.started(&set(5), &[open(0)]);
+        meter.heartbeat(set(5), 1_000_000);
+        assert_eq!(meter.copy_held(), None);
+        for second in 1..=20 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            meter.heartbeat(set(6), 1_000_000 * (second + 1));
+            assert_eq!(meter.copy_held().is_some(), second > 10, "after {second} s");
+        }
+        let held = meter.status().copy_held.expect("it is held");
+        assert_eq!((held.lag_ms, held.lag_max_ms), (20_000, 10_000));
+        commit(&meter, 6, 1);
+        assert_eq!((meter.copy_held(), meter.status().copy_held), (None, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_copies_nothing_holds_nothing_whatever_its_lag() {
+        let meter = SinkMeter::default();
+        meter.acquired(Epoch(1), &Progress::default());
+        meter.started(&set(5), &[]);
+        meter.heartbeat(set(9), 1_000_000);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(meter.copy_held(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -118,6 +118,7 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
         rates: args.rates,
         totals: watches.sent.clone(),
         durable: watches.durable.clone(),
+        copy_held: watches.copy_held.clone(),
     };
     let mut sender = JoinSet::new();
     sender.spawn(sender::run(sending, stop.clone()));
@@ -131,6 +132,7 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
         out: out.clone(),
         beats: (beats_out, beats),
         prepared: watches.prepared.clone(),
+        copy_held: watches.copy_held.subscribe(),
     };
     let feeding = feed.run(args.progress, watches.view.clone());
     tokio::select! {
@@ -184,6 +186,7 @@ struct Watches {
     sent: watch::Sender<SentTotals>,
     durable: watch::Sender<Durable>,
     prepared: watch::Sender<GtidSet>,
+    copy_held: watch::Sender<bool>,
 }
 
 async fn publish(watches: &Watches, status: &watch::Sender<SourceStatus>) -> Infallible {
@@ -213,6 +216,7 @@ struct Feed {
     out: ByteSender<Outgoing>,
     beats: (watch::Sender<Beat>, watch::Receiver<Beat>),
     prepared: watch::Sender<GtidSet>,
+    copy_held: watch::Receiver<bool>,
 }
 
 impl Feed {
@@ -247,6 +251,7 @@ impl Feed {
             beats,
             prepared: self.prepared,
             out: self.out,
+            copy_held: self.copy_held,
             view,
             spec: self.spec.clone(),
             source_uuid: start.source_uuid,

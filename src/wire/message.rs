@@ -152,6 +152,11 @@ pub enum SinkToSource {
         /// Bytes per second; 0: unlimited.
         bytes_per_s: u64,
     },
+    /// The copy shall open no more chunks, or go on; sent when it changed.
+    HoldCopy {
+        /// Which of the two. A stream begins with a copy that is not held.
+        is_held: bool,
+    },
 }
 
 /// From the source to the sink, between the batches.

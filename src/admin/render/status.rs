@@ -220,6 +220,11 @@ fn copy(line: &mut String, view: &CopyView, width: u16) {
         .map(|ms| format!(", about {} left", duration_ms(ms)))
         .unwrap_or_default();
     put(line, "copy", &format!("{done} of {tables} tables, {rows}{of} rows{eta}"));
+    if let Some(held) = &view.held {
+        let (lag, most) = (duration_ms(held.lag_ms), duration_ms(held.lag_max_ms));
+        let text = format!("held: lag {lag}; goes on when the lag is at most {most}");
+        put_wrapped(line, "", &text, width);
+    }
     let open: Vec<&TableProgress> = view.tables_detail.iter().filter(|t| t.state != "done").collect();
     if open.is_empty() {
         return;
@@ -308,6 +313,7 @@ fn cut(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::job_state::CopyHeld;
 
     #[test]
     fn what_is_unknown_is_not_told_as_zero() {
@@ -317,6 +323,27 @@ mod tests {
             "job       orders, version 1 of life 1\nstate     unplaced (meant to be stopped)\nsource    - on no peer\n\
              sink      - on no peer\nlag       unknown\n"
         );
+    }
+
+    #[test]
+    fn a_copy_that_is_held_says_why() {
+        let mut view = StatusView::unmeasured("orders", 1, 1, Desired::Run);
+        view.copy = CopyView {
+            tables_done: Some(0),
+            tables: Some(1),
+            held: Some(CopyHeld {
+                lag_ms: 12_000,
+                lag_max_ms: 10_000,
+            }),
+            ..CopyView::default()
+        };
+        let text = status(&view, 80);
+        let expected = format!(
+            "held: lag {}; goes on when the lag is at most {}",
+            duration_ms(12_000),
+            duration_ms(10_000)
+        );
+        assert!(text.contains(&expected), "{text}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::admin::views::history::ConcurrentView;
 use crate::admin::views::jobs::{Desired, JobPhase};
 use crate::admin::views::plan::{ExplanationView, PlacementSummaryView};
 use crate::core::commit_sizes::RecentCommits;
-use crate::core::job_state::{ErrorReport, LargeTransaction, PreparedStatus, SinkStatus, TableProgress, Totals};
+use crate::core::job_state::{CopyHeld, ErrorReport, LargeTransaction, PreparedStatus, SinkStatus, TableProgress, Totals};
 use crate::core::row_by_row::{Reason, RowByRow};
 
 /// Answer of `status`.
@@ -129,7 +129,10 @@ impl StatusView {
         self.transaction.clone_from(&sink.transaction);
         self.commits = sink.commits;
         self.row_by_row = sink.row_by_row.iter().map(RowByRowView::of).collect();
-        self.copy = CopyView::of(&sink.tables, sink.copy_rows_per_s);
+        self.copy = CopyView {
+            held: sink.copy_held,
+            ..CopyView::of(&sink.tables, sink.copy_rows_per_s)
+        };
         self.totals.absorb(&sink.totals);
     }
 }
@@ -216,6 +219,9 @@ pub struct CopyView {
     pub rows_estimate: Option<u64>,
     /// Time left at the present rate.
     pub eta_ms: Option<u64>,
+    /// Why nothing more is read now; absent while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<CopyHeld>,
     /// Per table.
     pub tables_detail: Vec<TableProgress>,
 }
@@ -246,6 +252,7 @@ impl CopyView {
             rows: Some(rows),
             rows_estimate,
             eta_ms,
+            held: None,
             tables_detail: tables.to_vec(),
         }
     }
