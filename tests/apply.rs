@@ -9,6 +9,7 @@ use peer::core::change::{Chunk, CopyPlan, TxnPart};
 use peer::core::group::{Group, GroupLimits, Grouper};
 use peer::core::gtid_set::GtidSet;
 use peer::core::ids::{ClusterId, Seq};
+use peer::core::minimal_image::MinimalImages;
 use peer::core::shape::{ShapeId, TableName, TableShape};
 use peer::mysql::error::Error;
 use peer::mysql::session::Session;
@@ -117,16 +118,51 @@ impl Mirror {
         self.compare().await;
     }
 
-    /// The same as the two parts of one large transaction. Returns how many BINLOG statements the target saw meanwhile.
+    /// Runs statements on the source and applies them as one group, cut down to minimal images as the sink asks for them. Returns how many
+    /// BINLOG statements the target saw meanwhile.
+    async fn follow_cut(&mut self, statements: &[&str]) -> u64 {
+        let before = row_events_seen().await;
+        let group = self.cut(statements).await;
+        self.target.apply_group(&group).await.expect("applied");
+        self.compare().await;
+        self.nothing_was_refused();
+        row_events_seen().await - before
+    }
+
+    async fn cut(&mut self, statements: &[&str]) -> Group {
+        let mut parts = self.changes(statements).await;
+        self.target.look_for_events().await.expect("looked");
+        let minimal = self.target.minimal_change().expect("just looked");
+        for change in parts.iter_mut().flat_map(|part| &mut part.changes) {
+            let id = change.shape();
+            if minimal.contains(&id) {
+                let images = MinimalImages::of(&self.shapes[id.0 as usize]).expect("the sink knows");
+                *change = images.cut(change.clone()).expect("a row of it");
+            }
+        }
+        fold_some(&self.shapes, parts, &minimal)
+    }
+
+    /// The same as the two parts of one large transaction. Returns how many BINLOG statements the target saw meanwhile; it refused none.
     async fn follow_large(&mut self, statements: [&str; 2]) -> u64 {
         let before = row_events_seen().await;
         self.apply_large(statements).await;
         self.compare().await;
+        self.nothing_was_refused();
         row_events_seen().await - before
+    }
+
+    fn nothing_was_refused(&mut self) {
+        let change = self.target.minimal_change();
+        assert!(
+            change.as_ref().is_none_or(|tables| !tables.is_empty()),
+            "row events were given up"
+        );
     }
 
     async fn apply_large(&mut self, statements: [&str; 2]) {
         let parts = self.changes(&statements).await;
+        self.target.look_for_events().await.expect("looked");
         self.target.large_begin().await.expect("begun");
         for part in &parts[..parts.len() - 1] {
             let part = fold(&self.shapes, vec![part.clone()]);
@@ -142,6 +178,10 @@ impl Mirror {
 }
 
 fn fold(shapes: &[TableShape], parts: Vec<TxnPart>) -> Group {
+    fold_some(shapes, parts, &[])
+}
+
+fn fold_some(shapes: &[TableShape], parts: Vec<TxnPart>, folded: &[ShapeId]) -> Group {
     let mut grouper = Grouper::new(GroupLimits {
         transactions: 1 << 30,
         bytes: 1 << 30,
@@ -149,6 +189,7 @@ fn fold(shapes: &[TableShape], parts: Vec<TxnPart>) -> Group {
     for (id, shape) in (0..).map(ShapeId).zip(shapes) {
         grouper.set_shape(id, shape.clone());
     }
+    grouper.set_folded(folded);
     for part in parts {
         grouper.push(part).expect("folds");
     }
@@ -420,7 +461,7 @@ async fn a_large_transaction_is_there_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn every_type_of_a_large_transaction_arrives_byte_for_byte_as_row_events() {
-    let create = ALL_TYPES.replace(", gv INT AS (i4 + 1) VIRTUAL, gs INT AS (i4 + 2) STORED", "");
+    let create = event_types();
     let (one, two) = (
         all_types(1),
         format!("{}, {}", all_types(2), "(3{})".replace("{}", &",NULL".repeat(38))),
@@ -441,6 +482,105 @@ async fn every_type_of_a_large_transaction_arrives_byte_for_byte_as_row_events()
     mirror
         .follow_large(["INSERT INTO S.w (id, w7) VALUES ('c', 1)", "DELETE FROM S.v"])
         .await;
+}
+
+/// Rows with generated columns and vectors go as SQL.
+fn event_types() -> String {
+    let others = ALL_TYPES.replace(", gv INT AS (i4 + 1) VIRTUAL, gs INT AS (i4 + 2) STORED", "");
+    others.replace("vec VECTOR(3)", "vec VARBINARY(12)")
+}
+
+const NUMBERS: &str = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 40)";
+
+/// The key and the columns that changed are enough for the target, whatever the types.
+#[tokio::test]
+async fn a_group_of_minimal_images_goes_as_row_events_and_ends_where_the_source_is() {
+    let create = event_types();
+    let few =
+        "CREATE TABLE S.w (a INT, b VARCHAR(9) COLLATE utf8mb4_0900_ai_ci, c INT, d JSON, PRIMARY KEY (b, a), KEY ((c + 1)))";
+    let unique = "CREATE TABLE S.u (id INT PRIMARY KEY, n INT UNIQUE, v INT)";
+    let mut mirror = Mirror::new("minimal", &["v", "w", "u"], &[&create, few, unique]).await;
+    let types: Vec<String> = (100..140).map(all_types).collect();
+    let types: Vec<&str> = types.iter().map(String::as_str).collect();
+    assert!(mirror.follow_cut(&types).await > 0, "new rows");
+    let others = [
+        &format!("INSERT INTO S.w {NUMBERS} SELECT n, CONCAT('ä', n), n, JSON_OBJECT('n', n) FROM n"),
+        &format!("INSERT INTO S.u {NUMBERS} SELECT n, n, 0 FROM n"),
+    ];
+    assert!(
+        mirror.follow_cut(&others.map(String::as_str)).await > 1,
+        "new rows of two tables"
+    );
+    let seen = mirror
+        .follow_cut(&[
+            "UPDATE S.v SET i4 = 1 WHERE id < 130",
+            "UPDATE S.w SET c = NULL WHERE a % 2 = 0",
+            "UPDATE S.w SET d = JSON_SET(d, '$.x', 1.0), c = 7 WHERE a % 3 = 0",
+            "UPDATE S.w SET c = a WHERE a % 2 = 0",
+            "UPDATE S.w SET b = CONCAT('Ä', a) WHERE a < 5",
+            "DELETE FROM S.w WHERE a > 30",
+            "INSERT INTO S.w VALUES (31, 'ä31', 1, NULL), (99, 'z', 2, '[]')",
+            "UPDATE S.u SET n = 100 + n, v = 1",
+            "UPDATE S.u SET n = 141 - n",
+        ])
+        .await;
+    assert!(seen > 1, "{seen} BINLOG statements for two tables");
+    let all = "UPDATE S.v SET i4 = NULL, i2 = NULL";
+    mirror
+        .follow_cut(&[all, "DELETE FROM S.v WHERE id % 2 = 0", "DELETE FROM S.w"])
+        .await;
+    // Few rows: as SQL, in one packet with their commit.
+    let again = all_types(104);
+    mirror
+        .follow_cut(&[
+            "UPDATE S.v SET i4 = 5 WHERE id = 100",
+            "DELETE FROM S.v WHERE id = 102",
+            "DELETE FROM S.v WHERE id = 104",
+            &again,
+            "UPDATE S.v SET i4 = 6 WHERE id = 106",
+            "UPDATE S.v SET i4 = NULL WHERE id = 106",
+        ])
+        .await;
+}
+
+#[tokio::test]
+async fn a_row_that_a_minimal_image_misses_is_a_conflict_and_nothing_of_its_transaction_stays() {
+    let mut mirror = Mirror::new("misses", &["t"], &["CREATE TABLE S.t (id INT PRIMARY KEY, v INT, w INT)"]).await;
+    let insert = format!("INSERT INTO S.t {NUMBERS} SELECT n, 0, 0 FROM n");
+    mirror.follow_cut(&[&insert]).await;
+    let gone = format!("DELETE FROM {}.t WHERE id = 33", mirror.bed.schema.base);
+    servers().target.run(&[&gone]).await;
+    let before = mirror.executed.clone();
+    let group = mirror.cut(&["UPDATE S.t SET v = 1"]).await;
+    mirror.target.apply_group(&group).await.expect_err("a row is missing");
+    assert!(
+        mirror.target.is_whole_wanted() && mirror.target.conflicts() == 0,
+        "people see whole rows"
+    );
+    mirror.executed = before;
+    let group = mirror.cut(&[]).await;
+    let error = mirror.target.apply_group(&group).await.expect_err("a row is missing");
+    assert_eq!(mismatch(&error).1, "(33)");
+    let changed = format!("SELECT COUNT(*) FROM {}.t WHERE v = 1", mirror.bed.schema.base);
+    assert_eq!(servers().target.number(&changed).await, 0);
+}
+
+#[tokio::test]
+async fn row_events_that_the_target_refuses_while_their_rows_fit_go_as_sql() {
+    let mut mirror = Mirror::new("refuses", &["t"], &["CREATE TABLE S.t (id INT PRIMARY KEY, v INT)"]).await;
+    let insert = format!("INSERT INTO S.t {NUMBERS} SELECT n, 0 FROM n");
+    mirror.follow_cut(&[&insert]).await;
+    let parts = mirror.changes(&["UPDATE S.t SET v = id"]).await;
+    let other = format!("ALTER TABLE {}.t MODIFY v VARCHAR(20)", mirror.bed.schema.base);
+    servers().target.run(&[&other]).await;
+    mirror
+        .target
+        .apply_group(&fold(&mirror.shapes, parts))
+        .await
+        .expect("applied");
+    let sum = format!("SELECT SUM(v) FROM {}.t", mirror.bed.schema.base);
+    assert_eq!(servers().target.number(&sum).await, 820);
+    assert_eq!(mirror.target.minimal_change(), Some(vec![]), "no more events, so whole rows");
 }
 
 /// Those who restore to a point in time, and those who read the target's binlog, go by it.

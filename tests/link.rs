@@ -135,6 +135,7 @@ async fn link(options: Options) -> Link {
         totals,
         durable: durable_tx,
         copy_held: watch::Sender::default(),
+        minimal: watch::Sender::default(),
     };
     stages.spawn(sender::run(send, CancellationToken::new()));
     let receive = ReceiverArgs {
@@ -146,6 +147,7 @@ async fn link(options: Options) -> Link {
         window_bytes: options.window,
         growth: budget.share(),
         consumed: consumed_rx,
+        minimal: watch::channel(Vec::new()).1,
         live: live_rx,
     };
     stages.spawn(async move { receiver::run(receive).await.map(|never| match never {}) });

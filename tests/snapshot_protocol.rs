@@ -11,6 +11,7 @@ use peer::core::gtid_set::GtidSet;
 use peer::flow::byte_channel::channel;
 use peer::flow::chunk_tasks::ChunkTasks;
 use peer::flow::merge_stage::{MergeStage, MergeView};
+use peer::flow::minimal_cut::{MinimalCut, MinimalTables};
 use peer::flow::projector::Projector;
 use peer::flow::sender::Outgoing;
 use peer::flow::source_series::CopySeries;
@@ -374,6 +375,7 @@ fn start_stage(
         waiting_told: None,
         merger,
         projector: Projector::new(source.clone(), &[]).expect("no filters"),
+        minimal: MinimalCut::new(&[], watch::channel(MinimalTables::default()).1),
         tasks,
         series: CopySeries::of("snapshot-test"),
         events,

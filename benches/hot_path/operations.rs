@@ -7,12 +7,13 @@ use peer::core::change::{Item, Row, TxnPart};
 use peer::core::conflict::Check;
 use peer::core::group::{Group, GroupLimits, Grouper, Table};
 use peer::core::gtid_set::GtidSet;
+use peer::core::minimal_image::MinimalImages;
 use peer::core::row::RowLayout;
 use peer::core::row_filter::RowFilter;
 use peer::core::shape::{ShapeId, TableShape};
 use peer::mysql::source::offline::OfflineReader;
 use peer::mysql::source::reader::{ReaderEvent, Scope};
-use peer::mysql::target::row_events::InsertEvents;
+use peer::mysql::target::row_events::RowEvents;
 use peer::mysql::target::statement::{STATEMENT_ROWS_MAX, StatementLimits, TableSql};
 use peer::wire::batch::{BatchEncoder, decode_batch, encode_batch};
 use peer::wire::compress::{Compression, Compressor, unpack};
@@ -138,10 +139,23 @@ fn group(shape: &TableShape, items: &[Item]) -> Group {
         bytes: u64::MAX,
     });
     grouper.set_shape(ShapeId(0), shape.clone());
+    grouper.set_folded(&[ShapeId(0)]);
     for part in parts(items) {
         grouper.push(part.clone()).expect("the updates follow each other");
     }
     grouper.take()
+}
+
+fn minimal_items(images: &MinimalImages, items: &[Item]) -> Vec<Item> {
+    let cut = |item: &Item| {
+        let Item::Txn(part) = item else { return item.clone() };
+        let mut part = part.clone();
+        part.changes
+            .iter_mut()
+            .for_each(|change| *change = images.cut(change.clone()).expect("a row of the table"));
+        Item::Txn(part)
+    };
+    items.iter().map(cut).collect()
 }
 
 fn on_the_target(shape: &TableShape, items: &[Item], count: u64) -> Vec<Operation> {
@@ -149,8 +163,15 @@ fn on_the_target(shape: &TableShape, items: &[Item], count: u64) -> Vec<Operatio
     let effect = group(shape, items).tables.remove(0);
     let afters: Vec<Row> = effect.updates.iter().map(|update| update.1.clone()).collect();
     assert_eq!(afters.len() as u64, count);
-    let events = InsertEvents::of(&sql).expect("its columns go this way");
-    let rows = afters.clone();
+    let events = RowEvents::of(&sql).expect("its columns go this way");
+    let mut inserts = effect.clone();
+    (inserts.inserts, inserts.updates) = (afters.clone(), Vec::new());
+    let minimal = MinimalImages::of(shape).expect("its rows can be cut");
+    let cut = minimal_items(&minimal, items);
+    let cut_effect = group(shape, &cut).tables.remove(0);
+    assert_eq!(cut_effect.partials.len() as u64, count);
+    let cut_events = RowEvents::of(&sql).expect("its columns go this way");
+    let (cut_shape, whole) = (shape.clone(), items.to_vec());
     let (shape, items) = (shape.clone(), items.to_vec());
     let insert = Arc::clone(&sql);
     vec![
@@ -164,7 +185,18 @@ fn on_the_target(shape: &TableShape, items: &[Item], count: u64) -> Vec<Operatio
             drop(black_box(insert.insert(afters.iter(), LIMITS).expect("rows of the table")));
         }),
         operation("write an insert as a row event", count, move || {
-            drop(black_box(events.statements(&rows, LIMITS).expect("each fits")));
+            drop(black_box(events.statements(&inserts, LIMITS).expect("rows of the table")));
+        }),
+        operation("cut an update to minimal images", count, move || {
+            drop(black_box(minimal_items(&minimal, &whole)));
+        }),
+        operation("fold minimal images into a group", count, move || {
+            black_box(group(&cut_shape, &cut));
+        }),
+        operation("write minimal images as a row event", count, move || {
+            drop(black_box(
+                cut_events.statements(&cut_effect, LIMITS).expect("rows of the table"),
+            ));
         }),
     ]
 }

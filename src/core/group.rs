@@ -3,7 +3,7 @@
 //! Fed by the applier of `flow`, feeds `mysql::target`. Decides when a group is full; what a group does to each table is
 //! folded by `core::net_effect`. Knows no SQL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::core::change::{BinlogPosition, Change, TxnPart};
@@ -38,9 +38,15 @@ impl Table {
     }
 }
 
-/// The tables named so far, and which of them are one table with a lower number: several of the source in one of the target.
+/// The tables named so far.
 #[derive(Clone, Debug, Default)]
-pub struct Tables(HashMap<ShapeId, Arc<Table>>, HashMap<ShapeId, ShapeId>);
+pub struct Tables {
+    all: HashMap<ShapeId, Arc<Table>>,
+    /// Those that are one table with a lower number: several of the source in one of the target.
+    ones: HashMap<ShapeId, ShapeId>,
+    /// Those whose images that lack columns are folded: the target takes them as row events.
+    folded: HashSet<ShapeId>,
+}
 
 impl Tables {
     /// Names a table from now on.
@@ -49,16 +55,27 @@ impl Tables {
             other.shape.name == shape.name && other.shape.columns == shape.columns && other.shape.key == shape.key
         };
         let one = self
-            .0
+            .all
             .iter()
             .filter(|(other, table)| **other < id && is_one(table))
             .map(|(other, _)| *other)
             .min();
         match one {
-            Some(one) => self.1.insert(id, one),
-            None => self.1.remove(&id),
+            Some(one) => self.ones.insert(id, one),
+            None => self.ones.remove(&id),
         };
-        self.0.insert(id, Arc::new(Table::new(shape)));
+        self.all.insert(id, Arc::new(Table::new(shape)));
+    }
+
+    /// Of these tables, and no others, images that lack columns are folded from now on.
+    pub fn set_folded(&mut self, folded: &[ShapeId]) {
+        self.folded = folded.iter().copied().collect();
+    }
+
+    /// Images of this table that lack columns are folded.
+    #[must_use]
+    pub fn is_folded(&self, id: ShapeId) -> bool {
+        self.folded.contains(&id)
     }
 
     /// The change as one of the table that stands for all that are one: what it does to a key is seen beside what they do.
@@ -67,7 +84,7 @@ impl Tables {
             Change::Insert { shape, .. }
             | Change::Delete { shape, .. }
             | Change::Update { shape, .. }
-            | Change::Partial { shape, .. } => *shape = self.1.get(shape).copied().unwrap_or(*shape),
+            | Change::Partial { shape, .. } => *shape = self.ones.get(shape).copied().unwrap_or(*shape),
             // Its table is in the target as it is on the source, and only it.
             Change::Cascade(_) => {}
         }
@@ -77,13 +94,13 @@ impl Tables {
     /// The table of this number.
     #[must_use]
     pub fn get(&self, id: ShapeId) -> Option<&Arc<Table>> {
-        self.0.get(&id)
+        self.all.get(&id)
     }
 
     /// All of them, in the order of their numbers.
     #[must_use]
     pub fn in_order(&self) -> Vec<(ShapeId, Arc<Table>)> {
-        let mut all: Vec<_> = self.0.iter().map(|(id, table)| (*id, Arc::clone(table))).collect();
+        let mut all: Vec<_> = self.all.iter().map(|(id, table)| (*id, Arc::clone(table))).collect();
         all.sort_by_key(|(id, _)| *id);
         all
     }
@@ -166,6 +183,11 @@ impl Grouper {
     /// Names a table for the parts that follow.
     pub fn set_shape(&mut self, id: ShapeId, shape: TableShape) {
         self.tables.set(id, shape);
+    }
+
+    /// Of these tables, and no others, images that lack columns are folded from now on; between two groups.
+    pub fn set_folded(&mut self, folded: &[ShapeId]) {
+        self.tables.set_folded(folded);
     }
 
     /// Limits from now on, for what is collected already too.

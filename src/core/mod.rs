@@ -61,6 +61,7 @@ pub mod key;
 pub mod lag;
 pub mod link_window;
 pub mod member;
+pub mod minimal_image;
 pub mod net_effect;
 pub mod nomination;
 pub mod nomination_event;

@@ -2,7 +2,9 @@
 //!
 //! Fed by `core::group`, feeds `mysql::target::statement`. Insert + delete is nothing, delete + insert is an update, an
 //! update that ends where it began is nothing, a changed key is a delete and an insert. Tables without a key keep every
-//! change in source order: their rows cannot be told apart. So do tables of which a row image lacks columns, from that change on.
+//! change in source order: their rows cannot be told apart. Images that lack columns are laid over each other where the target takes
+//! such images; where it does not, or that cannot be (a changed key, changes inside of a document, unique values beside the key), the
+//! table keeps the order of the source from there on.
 //! Deletes are meant to run before inserts. A change that the target's engine cascades from stands between what was before it
 //! and what comes after it, in all tables: the engine must find the children as the source's engine found them.
 
@@ -12,6 +14,7 @@ use thiserror::Error;
 
 use crate::core::change::{Change, Key, Row};
 use crate::core::group::{Table, Tables};
+use crate::core::image::{Image, bitmap};
 use crate::core::key::{KeyOrder, compare, key_of};
 use crate::core::row::RowError;
 use crate::core::shape::{ShapeId, TableName};
@@ -57,8 +60,10 @@ pub struct TableEffect {
     pub updates: Vec<(Row, Row)>,
     /// Rows that come: their last after-images.
     pub inserts: Vec<Row>,
-    /// Changes to be carried out one by one, in source order, behind the three above: all of a table without a key, of any other
-    /// those from the first on whose images lack columns, and those that cascade.
+    /// Rows that keep their key, or go (None), of whose old state the key is known. What the new image lacks is unchanged.
+    pub partials: Vec<(Image, Option<Image>)>,
+    /// Changes to be carried out one by one, in source order, behind those above: all of a table without a key, of any other
+    /// those from the first on that cannot be folded, and those that cascade.
     pub in_order: Vec<Change>,
 }
 
@@ -69,6 +74,7 @@ impl TableEffect {
             deletes: Vec::new(),
             updates: Vec::new(),
             inserts: Vec::new(),
+            partials: Vec::new(),
             in_order: Vec::new(),
         }
     }
@@ -76,16 +82,29 @@ impl TableEffect {
     /// Nothing is to be done.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.deletes.is_empty() && self.updates.is_empty() && self.inserts.is_empty() && self.in_order.is_empty()
+        self.rows() == 0 && self.in_order.is_empty()
     }
+
+    /// Rows it changes, those of `in_order` apart.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.deletes.len() + self.updates.len() + self.inserts.len() + self.partials.len()
+    }
+}
+
+/// What is known of a row at one time.
+#[derive(Debug)]
+enum Known {
+    Whole(Row),
+    Some(Image),
 }
 
 /// One key: the row before the group, the row now.
 #[derive(Debug)]
 struct Fate {
     key: Key,
-    before: Option<Row>,
-    after: Option<Row>,
+    before: Option<Known>,
+    after: Option<Known>,
 }
 
 #[derive(Debug)]
@@ -95,6 +114,8 @@ struct TableFold {
     fates: Vec<Fate>,
     fate_of: HashMap<Key, usize>,
     in_order: Vec<Change>,
+    /// Images that lack columns are laid over each other.
+    is_folded: bool,
 }
 
 /// Folds changes as they come. Bounded by the limits of the group it belongs to.
@@ -141,6 +162,7 @@ impl NetEffect {
             fates: Vec::new(),
             fate_of: HashMap::new(),
             in_order: Vec::new(),
+            is_folded: tables.is_folded(shape),
         });
         self.fold_of.insert(shape, self.tables.len() - 1);
         Ok(self.tables.len() - 1)
@@ -162,63 +184,108 @@ impl TableFold {
             return Ok(());
         }
         match change {
-            Change::Partial { .. } | Change::Cascade(_) => {
+            Change::Cascade(_) => {
                 self.in_order.push(change);
                 Ok(())
             }
             Change::Insert { after, .. } => self.insert(self.key(&after)?, after),
-            Change::Delete { before, .. } => self.delete(self.key(&before)?, before),
+            Change::Delete { before, .. } => self.delete(self.key(&before)?, Known::Whole(before)),
             Change::Update { before, after, .. } => {
                 let (old, new) = (self.key(&before)?, self.key(&after)?);
                 if old == new {
-                    self.update(old, before, after)
+                    self.update(old, Known::Whole(before), Known::Whole(after))
                 } else {
-                    self.delete(old, before)?;
+                    self.delete(old, Known::Whole(before))?;
                     self.insert(new, after)
+                }
+            }
+            Change::Partial {
+                ref before, ref after, ..
+            } => {
+                if !self.is_foldable(before, after.as_ref())? {
+                    self.in_order.push(change);
+                    return Ok(());
+                }
+                let key = self.key(&before.row)?;
+                match after {
+                    None => self.delete(key, Known::Some(before.clone())),
+                    Some(after) => self.update(key, Known::Some(before.clone()), Known::Some(after.clone())),
                 }
             }
         }
     }
 
+    /// Images can be laid over each other, and the order of the rows does not matter.
+    fn is_foldable(&self, before: &Image, after: Option<&Image>) -> Result<bool, FoldError> {
+        let shape = &self.table.shape;
+        let key = shape.key.iter().flat_map(|key| &key.columns);
+        let is_known = |at: &usize| before.has(*at) && after.is_none_or(|after| !after.has(*at));
+        if !self.is_folded || shape.has_secondary_unique || !key.clone().all(is_known) || key.count() == 0 {
+            return Ok(false);
+        }
+        let Some(after) = after else { return Ok(true) };
+        let layout = &self.table.layout;
+        let has_changes = after.has_json_changes(layout).map_err(|reason| self.bad_row(reason))?;
+        Ok(!has_changes && !after.has_more(layout))
+    }
+
     fn insert(&mut self, key: Key, row: Row) -> Result<(), FoldError> {
         match self.fate_of.get(&key) {
-            None => self.begin(key, None, Some(row)),
-            Some(at) if self.fates[*at].after.is_none() => self.fates[*at].after = Some(row),
+            None => self.begin(key, None, Some(Known::Whole(row))),
+            Some(at) if self.fates[*at].after.is_none() => self.fates[*at].after = Some(Known::Whole(row)),
             Some(_) => return Err(self.out_of_order("a change or delete", "a second insert")),
         }
         Ok(())
     }
 
-    fn update(&mut self, key: Key, before: Row, after: Row) -> Result<(), FoldError> {
-        match self.fate_of.get(&key) {
-            None => self.begin(key, Some(before), Some(after)),
-            Some(at) if self.fates[*at].after.is_some() => self.fates[*at].after = Some(after),
-            Some(_) => return Err(self.out_of_order("an insert", "a change after the delete")),
-        }
+    fn update(&mut self, key: Key, before: Known, after: Known) -> Result<(), FoldError> {
+        let Some(at) = self.fate_of.get(&key).copied() else {
+            self.begin(key, Some(before), Some(after));
+            return Ok(());
+        };
+        let Some(last) = self.fates[at].after.take() else {
+            return Err(self.out_of_order("an insert", "a change after the delete"));
+        };
+        self.fates[at].after = Some(self.over(after, last)?);
         Ok(())
     }
 
-    fn delete(&mut self, key: Key, row: Row) -> Result<(), FoldError> {
+    /// The upper state of a row, completed by the one below it.
+    fn over(&self, upper: Known, below: Known) -> Result<Known, FoldError> {
+        let layout = &self.table.layout;
+        let laid = match (upper, below) {
+            (Known::Whole(row), _) => Ok(Known::Whole(row)),
+            (Known::Some(image), Known::Whole(row)) => image.over(&row, layout).map(Known::Whole),
+            (Known::Some(image), Known::Some(below)) => image.joined(&below, layout).map(Known::Some),
+        };
+        laid.map_err(|reason| self.bad_row(reason))
+    }
+
+    fn delete(&mut self, key: Key, before: Known) -> Result<(), FoldError> {
         match self.fate_of.get(&key) {
-            None => self.begin(key, Some(row), None),
+            None => self.begin(key, Some(before), None),
             Some(at) if self.fates[*at].after.is_some() => self.fates[*at].after = None,
             Some(_) => return Err(self.out_of_order("an insert", "a second delete")),
         }
         Ok(())
     }
 
-    fn begin(&mut self, key: Key, before: Option<Row>, after: Option<Row>) {
+    fn begin(&mut self, key: Key, before: Option<Known>, after: Option<Known>) {
         self.fate_of.insert(key.clone(), self.fates.len());
         self.fates.push(Fate { key, before, after });
     }
 
     fn key(&self, row: &Row) -> Result<Key, FoldError> {
         let found = key_of(&self.table.shape, &self.table.layout, row);
-        let key = found.map_err(|reason| FoldError::BadRow {
+        let key = found.map_err(|reason| self.bad_row(reason))?;
+        Ok(key.expect("push asked for the key of a table that has one"))
+    }
+
+    fn bad_row(&self, reason: RowError) -> FoldError {
+        FoldError::BadRow {
             table: self.table.shape.name.clone(),
             reason,
-        })?;
-        Ok(key.expect("push asked for the key of a table that has one"))
+        }
     }
 
     fn out_of_order(&self, expected: &'static str, found: &'static str) -> FoldError {
@@ -236,13 +303,24 @@ impl TableFold {
         }
         let mut effect = TableEffect::new(self.shape);
         effect.in_order = self.in_order;
+        let columns = self.table.layout.columns();
+        let image = |known| match known {
+            Known::Some(image) => image,
+            Known::Whole(row) => Image {
+                row,
+                present: bitmap(columns, |_| true),
+            },
+        };
         for fate in self.fates {
             match (fate.before, fate.after) {
                 (None, None) => {}
-                (Some(before), None) => effect.deletes.push(before),
-                (None, Some(after)) => effect.inserts.push(after),
-                (Some(before), Some(after)) if before == after => {}
-                (Some(before), Some(after)) => effect.updates.push((before, after)),
+                (Some(Known::Whole(before)), None) => effect.deletes.push(before),
+                (Some(before), None) => effect.partials.push((image(before), None)),
+                (None, Some(Known::Whole(after))) => effect.inserts.push(after),
+                (Some(Known::Whole(before)), Some(Known::Whole(after))) if before == after => {}
+                (Some(Known::Whole(before)), Some(Known::Whole(after))) => effect.updates.push((before, after)),
+                (Some(before), Some(after)) => effect.partials.push((image(before), Some(image(after)))),
+                (None, Some(Known::Some(_))) => unreachable!("what is laid over an insert is whole"),
             }
         }
         effect
@@ -432,6 +510,63 @@ pub(crate) mod tests {
         let effect = fold(&[insert(1, 1), update((1, 1), (1, 2)), partial.clone(), insert(1, 3)]);
         assert_eq!(effect.inserts, [row(1, 2)]);
         assert_eq!(effect.in_order, [partial, insert(1, 3)]);
+    }
+
+    /// Of row 1: the key, and `v` when it is given.
+    fn image(value: Option<i32>) -> Image {
+        Image {
+            row: row(1, value.unwrap_or_default()),
+            present: vec![if value.is_some() { 0b10 } else { 0b01 }].into(),
+        }
+    }
+
+    fn partial(after: Option<i32>) -> Change {
+        Change::Partial {
+            shape: ShapeId(0),
+            before: image(None),
+            after: after.map(|value| image(Some(value))),
+        }
+    }
+
+    fn fold_images(shape: TableShape, changes: &[Change]) -> TableEffect {
+        let mut tables = Tables::default();
+        tables.set(ShapeId(0), shape);
+        tables.set_folded(&[ShapeId(0)]);
+        let mut effect = NetEffect::default();
+        for change in changes {
+            effect.push(&tables, change.clone()).unwrap();
+        }
+        let folded = effect.finish().pop();
+        folded.unwrap_or_else(|| TableEffect::new(ShapeId(0)))
+    }
+
+    #[test]
+    fn images_that_lack_columns_are_laid_over_each_other_and_over_whole_rows() {
+        let folded = |changes: &[Change]| fold_images(shape_with_key(), changes);
+        assert_eq!(folded(&[insert(1, 1), partial(Some(2))]).inserts, [row(1, 2)]);
+        assert!(folded(&[insert(1, 1), partial(Some(2)), partial(None)]).is_empty());
+        assert_eq!(folded(&[partial(Some(1)), partial(None)]).partials, [(image(None), None)]);
+        let twice = folded(&[partial(Some(1)), partial(Some(2))]);
+        assert_eq!(twice.partials, [(image(None), Some(image(Some(2))))]);
+        let anew = folded(&[partial(None), insert(1, 3)]);
+        let whole = Image {
+            row: row(1, 3),
+            present: vec![0b11].into(),
+        };
+        assert_eq!(anew.partials, [(image(None), Some(whole))]);
+        assert_eq!(
+            folded(&[update((1, 1), (1, 2)), partial(Some(3))]).updates,
+            [(row(1, 1), row(1, 3))]
+        );
+    }
+
+    #[test]
+    fn with_unique_values_beside_the_key_such_images_keep_the_order_of_the_source() {
+        let shape = TableShape {
+            has_secondary_unique: true,
+            ..shape_with_key()
+        };
+        assert_eq!(fold_images(shape, &[partial(Some(1))]).in_order, [partial(Some(1))]);
     }
 
     type Model = BTreeMap<i32, i32>;

@@ -162,6 +162,29 @@ impl RowLayout {
         Ok(at)
     }
 
+    /// Appends the image of the columns in `present` that a whole row holds: the inverse of `split_some`.
+    pub fn push_some(&self, row: &[u8], present: &[u8], image: &mut Vec<u8>) -> Result<(), RowError> {
+        let bitmap = self.bitmap(row)?;
+        let nulls = image.len();
+        let columns = (0..self.columns.len()).filter(|at| is_set(present, *at)).count();
+        image.resize(nulls + columns.div_ceil(8), 0);
+        let (mut at, mut seen) = (self.bitmap_bytes, 0);
+        for (column, storage) in self.columns.iter().enumerate() {
+            let is_in = is_set(present, column);
+            if !is_null(bitmap, column) {
+                let end = value_range(*storage, row, at, column)?.1;
+                if is_in {
+                    image.extend_from_slice(&row[at..end]);
+                }
+                at = end;
+            } else if is_in {
+                image[nulls + seen / 8] |= 1 << (seen % 8);
+            }
+            seen += usize::from(is_in);
+        }
+        Ok(())
+    }
+
     /// The row of these values: the inverse of `split`.
     pub fn build(&self, values: &[Option<&[u8]>]) -> Result<Row, RowError> {
         if values.len() != self.columns.len() {
@@ -387,5 +410,26 @@ pub(crate) mod tests {
             })
         );
         assert_eq!(layout.build(&[None]), Err(RowError::Count { expected: 2, found: 1 }));
+    }
+
+    #[test]
+    fn an_image_of_some_columns_is_read_as_it_was_written() {
+        let layout = RowLayout::new(&shape(vec![ColumnKind::VarBinary { bytes_max: 300 }; 10], 1));
+        let mut values: Vec<Option<&[u8]>> = vec![Some(b"value"); 10];
+        values[3] = None;
+        let row = layout.build(&values).unwrap();
+        let present = [0b0000_1011, 0b10];
+        let mut image = b"front".to_vec();
+        layout.push_some(&row.0, &present, &mut image).unwrap();
+        image.extend_from_slice(b"behind");
+        let (mut known, some) = (Vec::new(), &image[5..]);
+        let length = layout.split_some(some, &present, &mut known).unwrap();
+        assert_eq!(&some[length..], b"behind");
+        values
+            .iter_mut()
+            .enumerate()
+            .filter(|(at, _)| !is_set(&present, *at))
+            .for_each(|(_, value)| *value = None);
+        assert_eq!(known, values);
     }
 }

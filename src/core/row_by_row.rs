@@ -34,7 +34,8 @@ impl Reason {
         match self {
             Self::NoKey => "it has no primary key and no unique key over columns that are NOT NULL; add one on both sides",
             Self::PartialImages => {
-                "row images lack columns: binlog_row_image is MINIMAL or NOBLOB on the source, or binlog_row_value_options is PARTIAL_JSON"
+                "row images lack columns (binlog_row_image MINIMAL or NOBLOB, binlog_row_value_options PARTIAL_JSON) and cannot go as row \
+                 events: that takes REPLICATION_APPLIER, the same columns on both sides and no other unique key"
             }
             Self::Cascades => {
                 "a foreign key with CASCADE or SET NULL refers to it, and the source does not log what it does to the children"

@@ -38,14 +38,22 @@ pub enum End {
     Reshaped,
 }
 
+/// What the receiver passes on to the source.
+#[derive(Debug)]
+pub struct ToSource {
+    /// Credit of everything that was applied or waits in the group of a transaction that is not complete.
+    pub consumed: watch::Sender<u64>,
+    /// Tables of which minimal images are enough.
+    pub minimal: watch::Sender<Vec<ShapeId>>,
+}
+
 /// Applies one stream to a target.
 #[derive(Debug)]
 pub struct Applier<'a> {
     pub(super) target: &'a mut Target,
     pub(super) meter: Arc<SinkMeter>,
     pub(super) on_ddl: OnDdl,
-    /// Credit of everything that was applied or waits in the group of a transaction that is not complete.
-    consumed: watch::Sender<u64>,
+    to_source: ToSource,
     pub(super) grouper: Grouper,
     pub(super) limits: LiveLimits,
     /// Shapes named before `Start`; element n is shape n.
@@ -69,12 +77,12 @@ pub struct Applier<'a> {
 }
 
 impl<'a> Applier<'a> {
-    /// An applier of a stream that starts at the target's progress. `consumed` tells the receiver what was applied.
+    /// An applier of a stream that starts at the target's progress.
     pub fn new(
         target: &'a mut Target,
         limits: LiveLimits,
         meter: Arc<SinkMeter>,
-        consumed: watch::Sender<u64>,
+        to_source: ToSource,
         is_copy_all: bool,
     ) -> Self {
         let mut grouper = Grouper::new(limits.now());
@@ -87,7 +95,7 @@ impl<'a> Applier<'a> {
             target,
             meter,
             on_ddl: OnDdl::default(),
-            consumed,
+            to_source,
             grouper,
             limits,
             first_shapes: Vec::new(),
@@ -112,6 +120,8 @@ impl<'a> Applier<'a> {
 
     /// Applies until the channel ends, the target fails or `stop`. A transaction that is being committed is finished.
     pub async fn run(mut self, mut items: ByteReceiver<Arrived>, stop: &CancellationToken) -> Result<End, FlowError> {
+        self.target.set_conflict_policy(self.limits.conflict_policy());
+        self.look_for_events().await?;
         loop {
             if self.is_copy_all && self.target.progress().is_copied() {
                 return Err(FlowError::Completed);
@@ -188,7 +198,8 @@ impl<'a> Applier<'a> {
             return if is_known {
                 Ok(())
             } else {
-                Ok(self.target.set_shape(id, shape).await?)
+                self.target.set_shape(id, shape).await?;
+                self.look_for_events().await
             };
         }
         match id.0 as usize {
@@ -213,6 +224,7 @@ impl<'a> Applier<'a> {
             .start(executed, source_uuid, std::mem::take(&mut self.first_shapes), copy)
             .await?;
         self.is_started = true;
+        self.look_for_events().await?;
         self.meter.started(executed, &self.target.progress().copy);
         self.committed(seq, &GtidSet::default(), 0, 0, None);
         Ok(())
@@ -225,6 +237,21 @@ impl<'a> Applier<'a> {
         self.meter.reset(&name);
         self.committed(seq, &GtidSet::default(), 0, 0, None);
         Ok(())
+    }
+
+    /// Finds out which tables of the target take row events.
+    async fn look_for_events(&mut self) -> Result<(), FlowError> {
+        self.target.look_for_events().await?;
+        self.tell_minimal();
+        Ok(())
+    }
+
+    /// Tells the source, when it changed, of which tables minimal images are enough.
+    pub(super) fn tell_minimal(&mut self) {
+        if let Some(minimal) = self.target.minimal_change() {
+            self.grouper.set_folded(&minimal);
+            self.to_source.minimal.send_replace(minimal);
+        }
     }
 
     pub(super) fn group_committed(&mut self, seq: Seq, group: &Group, rows: u64) {
@@ -259,7 +286,7 @@ impl<'a> Applier<'a> {
     }
 
     pub(super) fn give_back(&self, credit: u64) {
-        self.consumed.send_modify(|total| *total += credit);
+        self.to_source.consumed.send_modify(|total| *total += credit);
     }
 
     /// Its name on the source: copy rows have that.

@@ -28,6 +28,7 @@ impl Applier<'_> {
     ) -> Result<(), FlowError> {
         self.grouper.set_limits(self.limits.now());
         self.target.set_conflict_policy(self.limits.conflict_policy());
+        self.tell_minimal();
         if first.is_first && !first.is_last {
             // It may turn out to be large, and while it comes nobody looks at what flies.
             self.commit_all().await?;

@@ -17,6 +17,7 @@ use crate::flow::chunk_tasks::{ChunkTasks, held_bytes_max};
 use crate::flow::ddl_item;
 use crate::flow::error::FlowError;
 use crate::flow::merger::Merger;
+use crate::flow::minimal_cut::MinimalCut;
 use crate::flow::projector::Projector;
 use crate::flow::sender::Outgoing;
 use crate::flow::source_series::CopySeries;
@@ -45,6 +46,8 @@ pub struct MergeStage {
     pub merger: Merger,
     /// What the target gets of it.
     pub projector: Projector,
+    /// How much of each change it wants.
+    pub minimal: MinimalCut,
     /// The reads.
     pub tasks: ChunkTasks,
     /// What the copy counts.
@@ -174,7 +177,8 @@ impl MergeStage {
 
     async fn emit(&mut self, items: &mut Vec<Item>) -> Result<(), FlowError> {
         for item in items.drain(..) {
-            let outgoing = Outgoing::Item(self.projector.project(item).await?);
+            let projected = self.projector.project(item).await?;
+            let outgoing = Outgoing::Item(self.minimal.cut(projected)?);
             self.say(outgoing).await?;
         }
         Ok(())

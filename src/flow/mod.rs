@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod live_limits;
 pub mod merge_stage;
 pub mod merger;
+pub mod minimal_cut;
 pub mod passed;
 mod prepared_start;
 pub mod prerequisites;

@@ -18,6 +18,7 @@ use crate::core::ids::NodeId;
 use crate::core::job_spec::JobSpec;
 use crate::core::job_state::ErrorReport;
 use crate::core::link_window::GrantWindow;
+use crate::core::shape::ShapeId;
 use crate::flow::byte_channel::ByteSender;
 use crate::flow::error::FlowError;
 use crate::flow::sink_meter::SinkMeter;
@@ -69,6 +70,8 @@ pub struct ReceiverArgs {
     pub growth: WindowShare,
     /// Credit of everything applied so far, from the applier; also touched after each commit.
     pub consumed: watch::Receiver<u64>,
+    /// Tables of which minimal images are wanted, from the applier.
+    pub minimal: watch::Receiver<Vec<ShapeId>>,
     /// The job, as the source was told when it is given here; its rate is passed on when it changes.
     pub live: watch::Receiver<Arc<JobSpec>>,
 }
@@ -84,13 +87,14 @@ pub async fn run(args: ReceiverArgs) -> Result<Infallible, FlowError> {
         window_bytes,
         growth,
         consumed,
+        minimal,
         live,
     } = args;
     let window = Window::new(window_bytes, growth);
     let mut receiving = std::pin::pin!(receive(&peer, &mut frames, &items, &meter));
     tokio::select! {
         failed = &mut receiving => failed,
-        failed = acknowledge(&mut acks, &meter, window, consumed, live) => match failed {
+        failed = acknowledge(&mut acks, &meter, window, consumed, minimal, live) => match failed {
             Err(FlowError::StageEnded(closed)) => Err(closed.into()),
             // The source takes no more acknowledgements: it ended, and why may still be on its way.
             _ => receiving.await,
@@ -212,6 +216,7 @@ async fn acknowledge(
     meter: &SinkMeter,
     mut window: Window,
     mut consumed: watch::Receiver<u64>,
+    mut minimal: watch::Receiver<Vec<ShapeId>>,
     mut live: watch::Receiver<Arc<JobSpec>>,
 ) -> Result<Infallible, FlowError> {
     let at_once = ACK_BYTES.min(window.bytes / 4);
@@ -236,6 +241,11 @@ async fn acknowledge(
                 if told.replace(bytes_per_s) != Some(bytes_per_s) {
                     acks.send(&SinkToSource::Rate { bytes_per_s }).await?;
                 }
+                continue;
+            }
+            Ok(()) = minimal.changed() => {
+                let shapes = minimal.borrow_and_update().iter().map(|shape| shape.0).collect();
+                acks.send(&SinkToSource::MinimalImages { shapes }).await?;
                 continue;
             }
         }

@@ -16,9 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::core::change::Item;
 use crate::core::job_spec::LinkSpec;
 use crate::core::job_state::{ErrorReport, PreparedWait};
+use crate::core::shape::ShapeId;
 use crate::flow::byte_channel::ByteReceiver;
 use crate::flow::error::FlowError;
 use crate::flow::inbox::{Inbox, Piece};
+use crate::flow::minimal_cut::MinimalTables;
 use crate::flow::pulse::Pulse;
 use crate::flow::source_series::SenderSeries;
 use crate::flow::status::{Durable, SentTotals};
@@ -86,6 +88,8 @@ pub struct SenderArgs {
     pub durable: watch::Sender<Durable>,
     /// Whether the sink wants no more of the copy now.
     pub copy_held: watch::Sender<bool>,
+    /// Tables of which it wants minimal images, for `flow::minimal_cut`.
+    pub minimal: watch::Sender<MinimalTables>,
 }
 
 /// Sends until the items end (Ok, everything delivered to the link), the stream fails, or `stop` (Ok, at once: what was
@@ -103,6 +107,7 @@ pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowEr
         totals,
         durable,
         copy_held,
+        minimal,
     } = args;
     let granted = watch::Sender::new(window_bytes);
     let inbox = Inbox::new(items, &link);
@@ -120,7 +125,7 @@ pub async fn run(args: SenderArgs, stop: CancellationToken) -> Result<(), FlowEr
     };
     tokio::select! {
         sent = sender.send_all(inbox) => sent,
-        failed = read_acks(&mut acks, &granted, &durable, &copy_held, &rates) => failed.map(|never| match never {}),
+        failed = read_acks(&mut acks, &granted, &durable, &copy_held, &rates, &minimal) => failed.map(|never| match never {}),
         () = stop.cancelled() => Ok(()),
     }
 }
@@ -132,6 +137,7 @@ async fn read_acks(
     durable: &watch::Sender<Durable>,
     copy_held: &watch::Sender<bool>,
     rates: &[RateLimit],
+    minimal: &watch::Sender<MinimalTables>,
 ) -> Result<Infallible, FlowError> {
     loop {
         match acks.recv::<SinkToSource>().await? {
@@ -146,6 +152,9 @@ async fn read_acks(
             }
             SinkToSource::HoldCopy { is_held } => {
                 copy_held.send_replace(is_held);
+            }
+            SinkToSource::MinimalImages { shapes } => {
+                minimal.send_replace(shapes.into_iter().map(ShapeId).collect());
             }
         }
     }

@@ -307,6 +307,11 @@ async fn follow_sources(
                 cut_off.reached();
                 continue;
             }
+            Turnout::Unfit => {
+                info!(job = %args.job, peer = %peer.name, "a row does not fit, subscribing anew for whole rows");
+                cut_off.reached();
+                continue;
+            }
             Turnout::SourceFailed(error) => error,
         };
         if error.disposition() == Disposition::Fatal {

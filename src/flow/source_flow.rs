@@ -24,6 +24,7 @@ use crate::flow::chunk_tasks::ChunkTasks;
 use crate::flow::error::FlowError;
 use crate::flow::merge_stage::{MergeStage, MergeView};
 use crate::flow::merger::Merger;
+use crate::flow::minimal_cut::{MinimalCut, MinimalTables};
 use crate::flow::prerequisites;
 use crate::flow::projector::Projector;
 use crate::flow::pulse::Pulse;
@@ -106,6 +107,7 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
     let (out, items) = channel(args.budget_bytes / 2, QUEUE_ITEMS);
     let watches = Watches::default();
     let (beats_out, beats) = watch::channel(Beat::default());
+    let minimal = watch::Sender::new(MinimalTables::default());
     let task = format!("{}/source", args.job.name);
     let sending = SenderArgs {
         task: task.clone(),
@@ -119,6 +121,7 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
         totals: watches.sent.clone(),
         durable: watches.durable.clone(),
         copy_held: watches.copy_held.clone(),
+        minimal: minimal.clone(),
     };
     let mut sender = JoinSet::new();
     sender.spawn(sender::run(sending, stop.clone()));
@@ -133,6 +136,7 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> Result<(), FlowEr
         beats: (beats_out, beats),
         prepared: watches.prepared.clone(),
         copy_held: watches.copy_held.subscribe(),
+        minimal: minimal.subscribe(),
     };
     let feeding = feed.run(args.progress, watches.view.clone());
     tokio::select! {
@@ -217,6 +221,7 @@ struct Feed {
     beats: (watch::Sender<Beat>, watch::Receiver<Beat>),
     prepared: watch::Sender<GtidSet>,
     copy_held: watch::Receiver<bool>,
+    minimal: watch::Receiver<MinimalTables>,
 }
 
 impl Feed {
@@ -245,6 +250,7 @@ impl Feed {
         let stage = MergeStage {
             merger,
             projector: Projector::new(endpoint.clone(), &start.shapes)?,
+            minimal: MinimalCut::new(&start.shapes, self.minimal),
             tasks,
             series: CopySeries::of(&self.task),
             events,

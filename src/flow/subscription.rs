@@ -14,7 +14,7 @@ use crate::core::job_spec::{JobSpec, StartPoint};
 use crate::core::progress::Progress;
 use crate::core::skip;
 use crate::core::table_wanted::Wanted;
-use crate::flow::applier::{Applier, End};
+use crate::flow::applier::{Applier, End, ToSource};
 use crate::flow::byte_channel::channel;
 use crate::flow::ddl_apply::OnDdl;
 use crate::flow::error::FlowError;
@@ -36,6 +36,8 @@ pub enum Turnout {
     Stopped,
     /// Definitions changed: subscribe again.
     Reshaped,
+    /// Rows that came with minimal images do not fit: subscribe again, they come whole.
+    Unfit,
     /// The source or the way to it failed.
     SourceFailed(FlowError),
 }
@@ -64,6 +66,7 @@ pub async fn run(
     let (acks, frames) = stream.split();
     let (items, arrived) = channel(usize::try_from(args.memory_bytes / 2).unwrap_or(usize::MAX), ITEMS_MAX);
     let (consumed, consumed_rx) = watch::channel(0);
+    let (minimal, minimal_rx) = watch::channel(Vec::new());
     let receive = ReceiverArgs {
         peer: peer.id.clone(),
         frames,
@@ -73,6 +76,7 @@ pub async fn run(
         window_bytes,
         growth: args.windows.share(),
         consumed: consumed_rx,
+        minimal: minimal_rx,
         live,
     };
     // A task of its own: decoding goes on while the target works. Dropping the set ends it.
@@ -88,8 +92,14 @@ pub async fn run(
         },
     };
     let is_copy_all = spec.source.start == StartPoint::SnapshotOnly;
-    let applier = Applier::new(target, limits, Arc::clone(meter), consumed, is_copy_all).with(on_ddl);
-    match applier.run(arrived, stop).await? {
+    let was_whole = target.is_whole_wanted();
+    let to_source = ToSource { consumed, minimal };
+    let applier = Applier::new(target, limits, Arc::clone(meter), to_source, is_copy_all).with(on_ddl);
+    let applied = applier.run(arrived, stop).await;
+    if applied.is_err() && target.is_whole_wanted() && !was_whole {
+        return Ok(Turnout::Unfit);
+    }
+    match applied? {
         End::Stopped => Ok(Turnout::Stopped),
         End::Reshaped => Ok(Turnout::Reshaped),
         End::Drained => Ok(Turnout::SourceFailed(match receiving.join_next().await {

@@ -157,6 +157,11 @@ pub enum SinkToSource {
         /// Which of the two. A stream begins with a copy that is not held.
         is_held: bool,
     },
+    /// Of these tables the key and the changed columns are enough, of all others images are to be whole.
+    MinimalImages {
+        /// Numbers of the tables.
+        shapes: Vec<u32>,
+    },
 }
 
 /// From the source to the sink, between the batches.

@@ -67,6 +67,7 @@ golden! {
     credit_is_these_bytes: SinkToSource::Credit { bytes: 65_536 } => "010100fc00000100";
     rate_is_these_bytes: SinkToSource::Rate { bytes_per_s: 5 } => "01010205";
     hold_copy_is_these_bytes: SinkToSource::HoldCopy { is_held: true } => "01010301";
+    minimal_images_is_these_bytes: SinkToSource::MinimalImages { shapes: vec![3] } => "0101040103";
     durable_is_these_bytes: SinkToSource::Durable { executed: "u:1".into(), seq: 9 } => "01010103753a3109";
     accepted_is_these_bytes: SourceToSink::Accepted { source_uuid: Some("u".into()) } => "010100010175";
     heartbeat_is_these_bytes: SourceToSink::Heartbeat { executed: "u:1".into(), source_now_us: 1 } => "01010103753a3101";

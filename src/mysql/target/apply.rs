@@ -73,6 +73,15 @@ impl Failure {
             Self::Statement { error, .. } => error.as_ref(),
         }
     }
+
+    /// The server refused a statement, for another reason than a lock.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Statement { error: Some(error), .. } => !error.is_connection_gone() && !error.is_lock_conflict(),
+            Self::Statement { .. } | Self::Turn(_) | Self::Other(_) => false,
+        }
+    }
 }
 
 /// What a position in a packet stands for.
@@ -141,7 +150,8 @@ impl ApplySession {
     /// One transaction: the statements, then `inside` (whose counts do not matter), then the turn and COMMIT.
     pub async fn commit(&mut self, statements: &[Statement], inside: &[String], turn: &str) -> Result<(), Failure> {
         let bytes: usize = statements.iter().map(|statement| statement.sql.len()).sum();
-        let outcome = if bytes <= self.limits().bytes / 2 && statements.len() <= PACKET_STATEMENTS_MAX {
+        let is_small = bytes <= self.limits().bytes / 2 && statements.len() <= PACKET_STATEMENTS_MAX;
+        let outcome = if is_small && !statements.iter().any(is_row_event) {
             self.commit_at_once(statements, inside, turn).await
         } else {
             match self.begin().await {

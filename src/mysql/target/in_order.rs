@@ -39,26 +39,51 @@ impl TableSql {
                 }
             }
             Change::Cascade(change) => self.cascading(change, check, statements)?,
-            Change::Partial { before, after: None, .. } => {
-                statements.push(self.delete_one(&before.row, &self.this_image(before, check)?)?);
-            }
-            Change::Partial {
-                before,
-                after: Some(after),
-                ..
-            } => {
-                let set = self.known_assignments(after)?;
-                if !set.is_empty() {
-                    let row = self.this_image(before, check)?;
-                    let mut update = self.update_one(&before.row, &row, &set, self.has_empty_enum(&after.row)?)?;
-                    if after.has_more(&self.table.layout) {
-                        update.expected = ANY_COUNT;
-                    }
-                    statements.push(update);
-                }
-            }
+            Change::Partial { before, after, .. } => self.partial(before, after.as_ref(), check, statements)?,
         }
         Ok(())
+    }
+
+    /// A row of which the images lack columns goes (None) or gets those of the new image.
+    pub(super) fn partial(
+        &self,
+        before: &Image,
+        after: Option<&Image>,
+        check: Check,
+        statements: &mut Vec<Statement>,
+    ) -> Result<(), Error> {
+        let row = self.this_image(before, check)?;
+        let Some(after) = after else {
+            statements.push(self.delete_one(&before.row, &row)?);
+            return Ok(());
+        };
+        let set = self.known_assignments(after)?;
+        if !set.is_empty() {
+            let mut update = self.update_one(&before.row, &row, &set, self.has_empty_enum(&after.row)?)?;
+            if after.has_more(&self.table.layout) {
+                update.expected = ANY_COUNT;
+            }
+            statements.push(update);
+        }
+        Ok(())
+    }
+
+    /// The same of a folded change: a whole new image may be that of the old row, which counts no change. Both are asked for.
+    pub(super) fn folded(
+        &self,
+        before: &Image,
+        after: Option<&Image>,
+        check: Check,
+        statements: &mut Vec<Statement>,
+    ) -> Result<(), Error> {
+        match after {
+            Some(after) if (0..self.quoted.len()).all(|at| after.has(at)) => {
+                self.partial(before, None, check, statements)?;
+                statements.push(self.insert_one(&after.row)?);
+                Ok(())
+            }
+            after => self.partial(before, after, check, statements),
+        }
     }
 
     /// A change from which the engine cascades here as it did on the source: always one statement, for an insert behind a delete would

@@ -6,7 +6,6 @@
 //! rolled back, and all of them are applied again, one by one.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,8 +19,9 @@ use crate::core::gtid_set::GtidSet;
 use crate::core::ids::Seq;
 use crate::mysql::error::Error;
 use crate::mysql::target::apply::{ApplySession, Failure};
+use crate::mysql::target::event_tables::{GROUP_ROWS_MIN, TableForm};
 use crate::mysql::target::fence;
-use crate::mysql::target::statement::{Statement, TableSql};
+use crate::mysql::target::statement::Statement;
 use crate::mysql::target::turn::{Turn, progress_statement};
 use crate::mysql::target::writer::{Target, expect_same_server};
 
@@ -150,7 +150,11 @@ impl Target {
         let (stage, staged) = watch::channel(Stage::Begun);
         let span = self.is_one_to_one(&group).then(|| Span::of(&group)).flatten();
         let flight = FlightPlan {
-            tables: self.tables_of(&group)?,
+            tables: group
+                .tables
+                .iter()
+                .map(|effect| self.form(effect.shape))
+                .collect::<Result<_, _>>()?,
             check: self.policy.check,
             turn,
             wait_for: match self.is_independent(span.as_ref()) {
@@ -265,20 +269,12 @@ impl Target {
         };
         !group.tables.iter().any(|effect| is_merged(effect.shape))
     }
-
-    fn tables_of(&self, group: &Group) -> Result<Vec<Arc<TableSql>>, Error> {
-        group
-            .tables
-            .iter()
-            .map(|effect| Self::find(&self.tables, effect.shape).cloned())
-            .collect()
-    }
 }
 
 /// What a group needs on its way.
 struct FlightPlan {
     /// Of each effect of the group, in its order.
-    tables: Vec<Arc<TableSql>>,
+    tables: Vec<TableForm>,
     check: Check,
     turn: String,
     /// What the group before must have reached before this one runs.
@@ -299,7 +295,7 @@ impl FlightPlan {
 
     /// Ok(false): the group before failed, nothing of this one is left.
     async fn run(&mut self, session: &mut ApplySession, group: &Group) -> Result<bool, Failure> {
-        let statements = self.statements(session, group).map_err(Failure::Other)?;
+        let statements = self.statements(session, group).await.map_err(Failure::Other)?;
         if !self.has_before_reached(self.wait_for).await {
             return Ok(false);
         }
@@ -320,10 +316,14 @@ impl FlightPlan {
         Ok(true)
     }
 
-    fn statements(&self, session: &ApplySession, group: &Group) -> Result<Vec<Statement>, Error> {
+    async fn statements(&mut self, session: &mut ApplySession, group: &Group) -> Result<Vec<Statement>, Error> {
+        let has_events = self.tables.iter().any(|form| form.events.is_some());
+        if has_events && !session.takes_row_events().await? {
+            self.tables.iter_mut().for_each(|form| form.events = None);
+        }
         let mut statements = Vec::new();
-        for (effect, sql) in group.tables.iter().zip(&self.tables) {
-            statements.extend(sql.effect(effect, session.limits(), self.check)?);
+        for (effect, form) in group.tables.iter().zip(&self.tables) {
+            statements.extend(form.statements(effect, GROUP_ROWS_MIN, session.limits(), self.check)?);
         }
         Ok(statements)
     }

@@ -1,25 +1,20 @@
 //! A source transaction too large for one group: its parts, one after the other, in one target transaction.
 //!
 //! Part of `writer`, fed by `flow::applier`. While the server works at a part, the next one is made ready: one part is on its way at most.
-//! Inserts go as row events where the server takes them. A part that does not fit is undone to where it began and goes as SQL, and
+//! Rows go as row events where the server takes them. A part that does not fit is undone to where it began and goes as SQL, and
 //! when that does not fit either, row by row: the parts before it stay.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::group::Group;
 use crate::core::ids::Seq;
-use crate::core::net_effect::TableEffect;
-use crate::core::shape::ShapeId;
 use crate::mysql::error::Error;
-use crate::mysql::source::inspect;
 use crate::mysql::target::apply::{ApplySession, Failure};
 use crate::mysql::target::lanes::joined;
 use crate::mysql::target::replay::{Misfits, Origin, is_of_a_row};
-use crate::mysql::target::row_events::{InsertEvents, is_row_event};
-use crate::mysql::target::statement::Statement;
+use crate::mysql::target::row_events::is_row_event;
 use crate::mysql::target::writer::Target;
 
 /// What is known of the large transaction that is open.
@@ -29,10 +24,6 @@ pub(super) struct Large {
     under_way: Option<UnderWay>,
     /// Stands in for the connection while that is under way.
     spare: Option<ApplySession>,
-    /// Row events may be sent in this transaction.
-    has_events: bool,
-    /// Tables whose definition was looked at; None: their rows go as SQL.
-    tables: HashMap<ShapeId, Option<Arc<InsertEvents>>>,
 }
 
 /// A part the server works at.
@@ -47,14 +38,13 @@ impl Target {
     /// Opens the transaction of a large source transaction. Until `large_commit` or `large_abort` no other method may write.
     pub async fn large_begin(&mut self) -> Result<(), Error> {
         self.large.misfits = Misfits::default();
-        self.large.tables.clear();
-        self.large.has_events = self.apply.takes_row_events().await?;
+        self.ready_for_events().await?;
         self.apply.begin().await
     }
 
     /// Sends one part of it on its way, when the one before has arrived. After an error nothing of the transaction is left.
     pub async fn large_part(&mut self, part: Arc<Group>) -> Result<(), Error> {
-        let statements = self.part_statements(&part).await?;
+        let statements = self.group_statements(&part, 1)?;
         self.large_landed().await?;
         let spare = match self.large.spare.take() {
             Some(spare) => spare,
@@ -86,7 +76,10 @@ impl Target {
         self.large.spare = Some(std::mem::replace(&mut self.apply, session));
         match outcome {
             Ok(()) => Ok(()),
-            Err(failure) if has_events && is_refused(&failure) => self.large_as_sql(&part).await,
+            Err(failure) if (failure.is_refused() || is_of_a_row(&failure)) && self.wants_whole(&part) => {
+                Err(self.undo(failure).await)
+            }
+            Err(failure) if has_events && failure.is_refused() => self.large_as_sql(&part).await,
             Err(failure) if is_of_a_row(&failure) => self.large_by_rows(&part).await,
             Err(failure) => Err(self.undo(failure).await),
         }
@@ -140,50 +133,15 @@ impl Target {
         }
     }
 
-    async fn part_statements(&mut self, part: &Group) -> Result<Vec<Statement>, Error> {
-        let (limits, check) = (self.apply.limits(), self.policy.check);
-        let mut statements = Vec::new();
-        for effect in &part.tables {
-            let events = match self.large.has_events && is_insert(effect) {
-                true => self.insert_events(effect.shape).await?,
-                false => None,
-            };
-            match events.and_then(|events| events.statements(&effect.inserts, limits)) {
-                Some(events) => statements.extend(events),
-                None => statements.extend(self.table(effect.shape)?.effect(effect, limits, check)?),
-            }
-        }
-        Ok(statements)
-    }
-
-    /// How rows of a table go as events, if its columns are those of the shape. Nobody can change them before the transaction ends.
-    async fn insert_events(&mut self, id: ShapeId) -> Result<Option<Arc<InsertEvents>>, Error> {
-        if let Some(known) = self.large.tables.get(&id) {
-            return Ok(known.clone());
-        }
-        self.large_landed().await?;
-        let sql = Arc::clone(Self::find(&self.tables, id)?);
-        let hold = format!("SELECT 1 FROM {} LIMIT 0", sql.quoted_name());
-        let is_held = match self.apply.session().execute(hold).await {
-            // A deadlock has ended the transaction.
-            Err(error) if error.is_connection_gone() || error.is_lock_conflict() => {
-                return Err(self.undo(Failure::Other(error)).await);
-            }
-            held => held.is_ok(),
-        };
-        let is_same = is_held && inspect::columns(&mut self.control, sql.name()).await? == sql.table().shape.columns;
-        let events = is_same.then(|| InsertEvents::of(&sql)).flatten().map(Arc::new);
-        self.large.tables.insert(id, events.clone());
-        Ok(events)
-    }
-
-    /// The server refused row events: it says what is wrong with the same rows as SQL, and the rest of the transaction goes so too.
+    /// The server refused row events: it says what is wrong with the same rows as SQL.
     async fn large_as_sql(&mut self, part: &Group) -> Result<(), Error> {
-        self.large.has_events = false;
         self.apply.session().execute("ROLLBACK TO SAVEPOINT part").await?;
         let statements = self.statements(part, self.apply.limits())?;
         match self.apply.execute(&statements).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.give_events_up();
+                Ok(())
+            }
             Err(failure) if is_of_a_row(&failure) => self.large_by_rows(part).await,
             Err(failure) => Err(self.undo(failure).await),
         }
@@ -223,19 +181,6 @@ impl Target {
             return error;
         }
         self.explain(failure, &[]).await
-    }
-}
-
-/// Nothing but new rows.
-fn is_insert(effect: &TableEffect) -> bool {
-    effect.deletes.is_empty() && effect.updates.is_empty() && effect.in_order.is_empty()
-}
-
-/// The server refused a statement, for another reason than a lock.
-fn is_refused(failure: &Failure) -> bool {
-    match failure {
-        Failure::Statement { error: Some(error), .. } => !error.is_connection_gone() && !error.is_lock_conflict(),
-        Failure::Statement { .. } | Failure::Turn(_) | Failure::Other(_) => false,
     }
 }
 

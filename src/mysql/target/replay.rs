@@ -15,8 +15,9 @@ use crate::core::progress::Progress;
 use crate::mysql::error::Error;
 use crate::mysql::target::apply::Failure;
 use crate::mysql::target::conflict_store::{self, Standing};
+use crate::mysql::target::group_commit::LOCK_TRIES;
 use crate::mysql::target::misfit::{Misfit, Place};
-use crate::mysql::target::writer::{LOCK_TRIES, Target};
+use crate::mysql::target::writer::Target;
 
 /// No limit: what is folded is one transaction that fitted a group.
 const ANY: GroupLimits = GroupLimits {

@@ -1,14 +1,19 @@
-//! Inserted rows as the row events they came from, in a BINLOG statement: the server parses nothing and builds no expressions
-//! (facts/apply W5; docs/benchmarks.md has what it gains).
+//! Changes of rows as the row events they came from, in a BINLOG statement: the server parses nothing and builds no expressions
+//! (facts/apply "BINLOG"; docs/benchmarks.md has what it gains).
 //!
-//! Used by `large` for tables whose definition on the target is that of the shape, column by column. Only inserts go this way: the
-//! server refuses a row that is there already, and the statement leaves nothing behind. Decides nothing about what is refused: the same
-//! rows then go as SQL.
+//! Used by `event_tables` for tables whose definition on the target is that of the shape, column by column. The server refuses a row that
+//! is there already and misses one that is not, and a statement that fails leaves nothing behind. Decides nothing about what is refused:
+//! the same rows then go as SQL.
 
 use std::sync::Arc;
 
-use crate::core::change::Row;
-use crate::core::shape::TableShape;
+use bytes::Bytes;
+
+use crate::core::group::Table;
+use crate::core::image::{Image, bitmap};
+use crate::core::net_effect::TableEffect;
+use crate::core::shape::{Column, ColumnKind, TableShape};
+use crate::mysql::error::Error;
 use crate::mysql::source::table_map::binlog_type;
 use crate::mysql::target::statement::{ANY_COUNT, Statement, StatementLimits, TableSql};
 
@@ -16,6 +21,8 @@ use crate::mysql::target::statement::{ANY_COUNT, Statement, StatementLimits, Tab
 const HEAD: &str = "BINLOG '";
 const TABLE_MAP: u8 = 19;
 const WRITE_ROWS: u8 = 30;
+const UPDATE_ROWS: u8 = 31;
+const DELETE_ROWS: u8 = 32;
 const FORMAT_DESCRIPTION: u8 = 15;
 /// Any number: the map goes in front of each of its rows events.
 const TABLE_ID: [u8; 6] = [1, 0, 0, 0, 0, 0];
@@ -23,8 +30,12 @@ const TABLE_ID: [u8; 6] = [1, 0, 0, 0, 0, 0];
 const ROWS_FLAGS: u16 = 1 | 2;
 /// The length of a BIT column is exact.
 const MAP_FLAGS: u16 = 1;
+/// Only its own length.
+const NO_EXTRA_DATA: [u8; 2] = [2, 0];
 /// Bytes of every event's header.
 const HEADER_BYTES: usize = 19;
+/// Where the length of the event stands in it.
+const LENGTH_AT: usize = 9;
 /// Of each kind of event, the bytes behind that header (libbinlogevents of 8.0).
 const POST_HEADER_BYTES: [u8; 40] = [
     56, 13, 0, 8, 0, 0, 0, 0, 4, 0, 4, 0, 0, 0, 98, 0, 4, 26, 8, 0, 0, 0, 8, 8, 8, 2, 0, 0, 0, 10, 10, 10, 42, 42, 0, 18, 52, 0,
@@ -55,79 +66,204 @@ pub fn is_row_event(statement: &Statement) -> bool {
     statement.sql.starts_with(HEAD)
 }
 
-/// How rows of one table are inserted.
+/// How what happens to the rows of one table becomes events.
 #[derive(Debug)]
-pub struct InsertEvents {
+pub struct RowEvents {
     sql: Arc<TableSql>,
     /// Body of the table map.
     map: Vec<u8>,
-    /// What stands before the rows in the body of a rows event.
-    rows_head: Vec<u8>,
 }
 
-impl InsertEvents {
+/// The columns of a row before and after.
+type Columns = (Option<Bytes>, Option<Bytes>);
+
+impl RowEvents {
     /// For a table that is on the target what its shape says; None: it cannot go this way.
     pub fn of(sql: &Arc<TableSql>) -> Option<Self> {
-        let shape = &sql.table().shape;
-        let (map, rows_head) = heads(shape)?;
         Some(Self {
             sql: Arc::clone(sql),
-            map,
-            rows_head,
+            map: table_map(&sql.table().shape)?,
         })
     }
 
-    /// The statements that insert these rows; None: a row is too large for one.
-    pub fn statements(&self, rows: &[Row], limits: StatementLimits) -> Option<Vec<Statement>> {
-        // Three bytes are four letters.
-        let bytes_max = limits.bytes / 4 * 3;
-        let mut statements = Vec::new();
-        let mut from = 0;
-        while from < rows.len() {
-            let mut bytes = HEADER_BYTES * 2 + self.map.len() + self.rows_head.len();
-            let mut to = from;
-            while to < rows.len() && bytes + rows[to].0.len() <= bytes_max {
-                bytes += rows[to].0.len();
-                to += 1;
-            }
-            if to == from {
-                return None;
-            }
-            let mut events = Vec::with_capacity(bytes);
-            push_event(&mut events, TABLE_MAP, &[&self.map]);
-            let mut parts = Vec::with_capacity(to - from + 1);
-            parts.push(self.rows_head.as_slice());
-            parts.extend(rows[from..to].iter().map(|row| row.0.as_ref()));
-            push_event(&mut events, WRITE_ROWS, &parts);
-            statements.push(Statement {
-                sql: binlog(&events),
-                expected: ANY_COUNT,
-                table: Arc::clone(self.sql.table()),
-                operation: "insert",
-                key: None,
-            });
-            from = to;
+    /// The table.
+    pub fn table(&self) -> &Arc<Table> {
+        self.sql.table()
+    }
+
+    /// Images that lack columns can go this way.
+    pub fn takes_images(&self) -> bool {
+        let shape = &self.sql.table().shape;
+        shape.key.is_some() && !shape.has_secondary_unique
+    }
+
+    /// The statements that do what is folded of an effect; None: it is to go as SQL. Where values of a unique key may swap places, events one
+    /// by one would meet a value that is still there.
+    ///
+    /// # Errors
+    /// A row does not fit the shape.
+    pub fn statements(&self, effect: &TableEffect, limits: StatementLimits) -> Result<Option<Vec<Statement>>, Error> {
+        let is_insert = effect.inserts.len() == effect.rows();
+        if !is_insert && !self.takes_images() {
+            return Ok(None);
         }
-        Some(statements)
+        let mut packing = Packing::new(self, limits);
+        let all = bitmap(self.columns(), |_| true);
+        let mut is_packed = true;
+        for row in &effect.deletes {
+            is_packed &= packing.push(&(Some(all.clone()), None), &[&row.0]);
+        }
+        is_packed &= self.partials(effect, &mut packing)?;
+        for (before, after) in &effect.updates {
+            is_packed &= packing.push(&(Some(all.clone()), Some(all.clone())), &[&before.0, &after.0]);
+        }
+        for row in &effect.inserts {
+            is_packed &= packing.push(&(None, Some(all.clone())), &[&row.0]);
+        }
+        Ok(is_packed.then(|| packing.finish()))
+    }
+
+    /// Those with the same columns follow each other: an event has one bitmap for all its rows.
+    fn partials(&self, effect: &TableEffect, packing: &mut Packing<'_>) -> Result<bool, Error> {
+        let mut order: Vec<&(Image, Option<Image>)> = effect.partials.iter().collect();
+        let columns = |(before, after): &(Image, Option<Image>)| -> Columns {
+            let present = |image: &Image| bitmap(self.columns(), |at| image.has(at));
+            (Some(present(before)), after.as_ref().map(present))
+        };
+        order.sort_by_cached_key(|partial| columns(partial));
+        let mut is_packed = true;
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        for partial in order {
+            let (before, after) = partial;
+            self.image(before, &mut old)?;
+            new.clear();
+            if let Some(after) = after {
+                self.image(after, &mut new)?;
+            }
+            is_packed &= packing.push(&columns(partial), &[&old, &new]);
+        }
+        Ok(is_packed)
+    }
+
+    fn image(&self, image: &Image, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        bytes.clear();
+        let layout = &self.sql.table().layout;
+        let written = layout.push_some(&image.row.0, &image.present, bytes);
+        written.map_err(|error| self.sql.bad_row(error.to_string()))
+    }
+
+    fn columns(&self) -> usize {
+        self.sql.table().shape.columns.len()
     }
 }
 
-/// Body of the table map, and what a rows event begins with.
-fn heads(shape: &TableShape) -> Option<(Vec<u8>, Vec<u8>)> {
-    // A row of another table need not hold what a generated column is.
-    let is_generated = shape.columns.iter().any(|column| column.is_generated);
-    if shape.map.is_some() || is_generated || shape.columns.first()?.name.eq_ignore_ascii_case(GENERATED_KEY) {
+/// Puts rows into events and events into statements.
+struct Packing<'a> {
+    of: &'a RowEvents,
+    bytes_max: usize,
+    statements: Vec<Statement>,
+    /// Events of the statement that is not complete.
+    events: Vec<u8>,
+    /// The event that is not complete: its columns, and where it begins.
+    open: Option<(Columns, usize)>,
+}
+
+impl<'a> Packing<'a> {
+    fn new(of: &'a RowEvents, limits: StatementLimits) -> Self {
+        Self {
+            of,
+            // Three bytes are four letters.
+            bytes_max: limits.bytes / 4 * 3,
+            statements: Vec::new(),
+            events: Vec::new(),
+            open: None,
+        }
+    }
+
+    /// Adds what happens to one row; false: it is too large for a statement.
+    fn push(&mut self, columns: &Columns, images: &[&[u8]]) -> bool {
+        let bytes: usize = images.iter().map(|image| image.len()).sum();
+        let is_open = self.open.as_ref().is_some_and(|(open, _)| open == columns);
+        let head = if is_open { 0 } else { self.head_bytes() };
+        if !self.events.is_empty() && self.events.len() + head + bytes > self.bytes_max {
+            self.end_statement();
+        }
+        if self.events.is_empty() && self.head_bytes() + bytes > self.bytes_max {
+            return false;
+        }
+        if self.open.as_ref().is_none_or(|(open, _)| open != columns) {
+            self.end_event();
+            self.begin_event(columns);
+        }
+        images.iter().for_each(|image| self.events.extend_from_slice(image));
+        true
+    }
+
+    fn finish(mut self) -> Vec<Statement> {
+        self.end_statement();
+        self.statements
+    }
+
+    /// Bytes in front of the rows of an event, its table map included.
+    fn head_bytes(&self) -> usize {
+        // Table id, flags, length of the extra data, number of columns, two bitmaps.
+        HEADER_BYTES * 2 + self.of.map.len() + 13 + 2 * self.of.columns().div_ceil(8)
+    }
+
+    fn begin_event(&mut self, columns: &Columns) {
+        let kind = match columns {
+            (None, _) => WRITE_ROWS,
+            (Some(_), Some(_)) => UPDATE_ROWS,
+            (Some(_), None) => DELETE_ROWS,
+        };
+        push_event(&mut self.events, TABLE_MAP, &[&self.of.map]);
+        self.open = Some((columns.clone(), self.events.len()));
+        push_event(
+            &mut self.events,
+            kind,
+            &[&TABLE_ID, &ROWS_FLAGS.to_le_bytes(), &NO_EXTRA_DATA],
+        );
+        push_packed(&mut self.events, self.of.columns());
+        for bitmap in [&columns.0, &columns.1].into_iter().flatten() {
+            self.events.extend_from_slice(bitmap);
+        }
+    }
+
+    fn end_event(&mut self) {
+        if let Some((_, from)) = self.open.take() {
+            let bytes = self.events.len() - from;
+            self.events[from + LENGTH_AT..from + LENGTH_AT + 4].copy_from_slice(&length(bytes));
+        }
+    }
+
+    fn end_statement(&mut self) {
+        self.end_event();
+        if self.events.is_empty() {
+            return;
+        }
+        self.statements.push(Statement {
+            sql: binlog(&self.events),
+            expected: ANY_COUNT,
+            table: Arc::clone(self.of.sql.table()),
+            operation: "change of rows",
+            key: None,
+        });
+        self.events.clear();
+    }
+}
+
+/// Body of the table map.
+fn table_map(shape: &TableShape) -> Option<Vec<u8>> {
+    // A row of another table need not hold what a generated column is; a vector's dimension would have to be told.
+    let is_foreign = |column: &Column| column.is_generated || matches!(column.kind, ColumnKind::Vector);
+    if shape.map.is_some()
+        || shape.columns.iter().any(is_foreign)
+        || shape.columns.first()?.name.eq_ignore_ascii_case(GENERATED_KEY)
+    {
         return None;
     }
     let types = shape.columns.iter().map(|column| binlog_type(&column.kind));
     let types: Vec<(u8, Vec<u8>)> = types.collect::<Option<_>>()?;
-    let bitmap = |is_set: &dyn Fn(usize) -> bool| {
-        let mut bits = vec![0u8; types.len().div_ceil(8)];
-        for at in (0..types.len()).filter(|at| is_set(*at)) {
-            bits[at / 8] |= 1 << (at % 8);
-        }
-        bits
-    };
     let mut map = TABLE_ID.to_vec();
     map.extend_from_slice(&MAP_FLAGS.to_le_bytes());
     for name in [&shape.name.schema, &shape.name.table] {
@@ -135,42 +271,40 @@ fn heads(shape: &TableShape) -> Option<(Vec<u8>, Vec<u8>)> {
         map.extend_from_slice(name.as_bytes());
         map.push(0);
     }
-    push_packed(&mut map, types.len())?;
+    push_packed(&mut map, types.len());
     map.extend(types.iter().map(|(kind, _)| *kind));
     let metadata: Vec<u8> = types.iter().flat_map(|(_, metadata)| metadata.iter().copied()).collect();
-    push_packed(&mut map, metadata.len())?;
+    push_packed(&mut map, metadata.len());
     map.extend_from_slice(&metadata);
-    map.extend(bitmap(&|at| shape.columns[at].is_nullable));
-    let mut rows = TABLE_ID.to_vec();
-    rows.extend_from_slice(&ROWS_FLAGS.to_le_bytes());
-    // No extra data: only its own length.
-    rows.extend_from_slice(&2u16.to_le_bytes());
-    push_packed(&mut rows, types.len())?;
-    rows.extend(bitmap(&|_| true));
-    Some((map, rows))
+    map.extend_from_slice(&bitmap(types.len(), |at| shape.columns[at].is_nullable));
+    Some(map)
 }
 
-/// A length as the protocol packs it; None: above any number of columns.
-fn push_packed(bytes: &mut Vec<u8>, length: usize) -> Option<()> {
-    match u8::try_from(length) {
+/// A number of columns, or of bytes about them, as the protocol packs it.
+fn push_packed(bytes: &mut Vec<u8>, number: usize) {
+    match u8::try_from(number) {
         Ok(short) if short < 251 => bytes.push(short),
         _ => {
             bytes.push(252);
-            bytes.extend_from_slice(&u16::try_from(length).ok()?.to_le_bytes());
+            let long = u16::try_from(number).expect("a table has at most 4096 columns of at most 4 bytes");
+            bytes.extend_from_slice(&long.to_le_bytes());
         }
     }
-    Some(())
 }
 
 /// Appends an event: no time, no server (the target writes its own), no position.
 fn push_event(events: &mut Vec<u8>, kind: u8, body: &[&[u8]]) {
     let bytes = HEADER_BYTES + body.iter().map(|part| part.len()).sum::<usize>();
     events.extend_from_slice(&[0, 0, 0, 0, kind, 0, 0, 0, 0]);
-    events.extend_from_slice(&u32::try_from(bytes).expect("below the size of a packet").to_le_bytes());
+    events.extend_from_slice(&length(bytes));
     events.extend_from_slice(&[0; 6]);
     for part in body {
         events.extend_from_slice(part);
     }
+}
+
+fn length(bytes: usize) -> [u8; 4] {
+    u32::try_from(bytes).expect("below the size of a packet").to_le_bytes()
 }
 
 fn binlog(events: &[u8]) -> String {
@@ -197,20 +331,89 @@ fn push_base64(text: &mut String, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::group::Table;
     use crate::core::net_effect::tests::{row, shape_with_key};
+    use crate::core::shape::ShapeId;
+
+    const LIMITS: StatementLimits = StatementLimits { rows: 9, bytes: 1 << 20 };
+
+    fn row_events() -> RowEvents {
+        let sql = Arc::new(TableSql::new(Arc::new(Table::new(shape_with_key()))));
+        RowEvents::of(&sql).expect("integers go this way")
+    }
+
+    fn effect() -> TableEffect {
+        TableEffect {
+            shape: ShapeId(0),
+            deletes: vec![],
+            updates: vec![],
+            inserts: vec![],
+            partials: vec![],
+            in_order: vec![],
+        }
+    }
 
     /// The statements of three rows where `rows` of them fit one statement.
     fn events(rows: usize) -> Option<Vec<Statement>> {
-        let sql = Arc::new(TableSql::new(Arc::new(Table::new(shape_with_key()))));
-        let events = InsertEvents::of(&sql).expect("integers go this way");
-        let all = [row(1, 1), row(2, 2), row(3, 3)];
-        let head = HEADER_BYTES * 2 + events.map.len() + events.rows_head.len();
-        let bytes = (head + rows * all[0].0.len()).div_ceil(3) * 4;
-        let found = events.statements(&all, StatementLimits { rows: 9, bytes });
+        let events = row_events();
+        let inserts = vec![row(1, 1), row(2, 2), row(3, 3)];
+        let head = Packing::new(&events, LIMITS).head_bytes();
+        let bytes = (head + rows * inserts[0].0.len()).div_ceil(3) * 4;
+        let effect = TableEffect { inserts, ..effect() };
+        let found = events.statements(&effect, StatementLimits { rows: 9, bytes }).unwrap();
         let is_long = |statement: &Statement| statement.sql.len() > bytes + HEAD.len() + 1;
         assert!(!found.iter().flatten().any(is_long), "{found:?}");
         found
+    }
+
+    /// Kinds and lengths of the events of one statement.
+    fn kinds(effect: &TableEffect) -> Vec<(u8, usize)> {
+        let events = row_events();
+        let mut packing = Packing::new(&events, LIMITS);
+        let all = bitmap(2, |_| true);
+        for row in &effect.deletes {
+            assert!(packing.push(&(Some(all.clone()), None), &[&row.0]));
+        }
+        assert!(events.partials(effect, &mut packing).unwrap());
+        packing.end_event();
+        let (mut kinds, mut rest) = (Vec::new(), packing.events.as_slice());
+        while !rest.is_empty() {
+            let bytes = u32::from_le_bytes(rest[LENGTH_AT..LENGTH_AT + 4].try_into().unwrap()) as usize;
+            kinds.push((rest[4], bytes));
+            rest = &rest[bytes..];
+        }
+        kinds
+    }
+
+    #[test]
+    fn rows_with_the_same_columns_share_an_event_and_hold_only_those() {
+        let image = |present: u8, value| Image {
+            row: row(value, value),
+            present: vec![present].into(),
+        };
+        let partial = |value, after: Option<u8>| (image(1, value), after.map(|present| image(present, value)));
+        let effect = TableEffect {
+            deletes: vec![row(9, 9)],
+            partials: vec![
+                partial(1, Some(2)),
+                partial(2, None),
+                partial(3, Some(3)),
+                partial(4, Some(2)),
+            ],
+            ..effect()
+        };
+        let map = HEADER_BYTES + row_events().map.len();
+        let rows = |bitmaps: usize, bytes: usize| HEADER_BYTES + 6 + 2 + 2 + 1 + bitmaps + bytes;
+        let expected = [
+            (TABLE_MAP, map),
+            (DELETE_ROWS, rows(1, 9)),
+            (TABLE_MAP, map),
+            (DELETE_ROWS, rows(1, 5)),
+            (TABLE_MAP, map),
+            (UPDATE_ROWS, rows(2, 20)),
+            (TABLE_MAP, map),
+            (UPDATE_ROWS, rows(2, 5 + 9)),
+        ];
+        assert_eq!(kinds(&effect), expected);
     }
 
     #[test]
@@ -238,11 +441,11 @@ mod tests {
     #[test]
     fn what_servers_make_up_themselves_goes_another_way() {
         let mut shape = shape_with_key();
-        assert!(heads(&shape).is_some());
+        assert!(table_map(&shape).is_some());
         shape.columns[1].is_generated = true;
-        assert!(heads(&shape).is_none());
+        assert!(table_map(&shape).is_none());
         let mut shape = shape_with_key();
         shape.columns[0].name = GENERATED_KEY.into();
-        assert!(heads(&shape).is_none());
+        assert!(table_map(&shape).is_none());
     }
 }

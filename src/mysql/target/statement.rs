@@ -177,6 +177,9 @@ impl TableSql {
             statements.extend(self.rows(afters, limits, &self.update)?);
             statements.extend(self.insert(effect.inserts.iter(), limits)?);
         }
+        for (before, after) in &effect.partials {
+            self.folded(before, after.as_ref(), check, &mut statements)?;
+        }
         for change in &effect.in_order {
             self.in_order(change, check, &mut statements)?;
         }
@@ -382,6 +385,7 @@ mod tests {
             deletes: vec![row(1, 1)],
             updates: vec![(row(2, 1), row(2, 2)), (row(3, 1), row(3, 2)), (row(4, 1), row(4, 2))],
             inserts: vec![row(5, 5)],
+            partials: vec![],
             in_order: vec![],
         }
     }

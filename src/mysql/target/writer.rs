@@ -18,7 +18,7 @@ use crate::core::skip::Skips;
 use crate::mysql::error::Error;
 use crate::mysql::quote;
 use crate::mysql::session::Session;
-use crate::mysql::target::apply::{ApplySession, Failure};
+use crate::mysql::target::apply::ApplySession;
 use crate::mysql::target::chains;
 use crate::mysql::target::conflict_store::{self, Standing};
 use crate::mysql::target::copy_lane::CopyLane;
@@ -28,13 +28,9 @@ use crate::mysql::target::lanes::Lanes;
 use crate::mysql::target::large::Large;
 use crate::mysql::target::meta::{Meta, of_job};
 use crate::mysql::target::progress_store::{self, beat_statement, copy_statement, shape_statement};
-use crate::mysql::target::replay::is_of_a_row;
+use crate::mysql::target::row_events::RowEvents;
 use crate::mysql::target::shared;
-use crate::mysql::target::statement::{Statement, StatementLimits, TableSql};
-use crate::mysql::target::turn::{Turn, progress_statement};
-
-/// Times a group is tried when locks are in its way; each wait is 2 s (guess: longer means a person must look).
-pub(super) const LOCK_TRIES: u32 = 5;
+use crate::mysql::target::statement::TableSql;
 
 /// A target this task owns.
 #[derive(Debug)]
@@ -49,6 +45,13 @@ pub struct Target {
     pub(super) endpoint: DatabaseSpec,
     pub(super) progress: Progress,
     pub(super) tables: Vec<Option<Arc<TableSql>>>,
+    /// Of those that take row events, how; as many as tables.
+    pub(super) events: Vec<Option<Arc<RowEvents>>>,
+    /// What `minimal_change` told is still so.
+    pub(super) is_minimal_told: bool,
+    /// It told of some: what comes may be cut.
+    pub(super) may_be_cut: bool,
+    pub(super) is_whole_wanted: bool,
     /// The same tables, for folding again what did not fit.
     pub(super) folding: Tables,
     pub(super) policy: ConflictPolicy,
@@ -84,6 +87,10 @@ impl Target {
             endpoint: spec.endpoint.clone(),
             progress: progress.clone(),
             tables: Vec::new(),
+            events: Vec::new(),
+            is_minimal_told: true,
+            may_be_cut: false,
+            is_whole_wanted: false,
             folding: Tables::default(),
             policy: ConflictPolicy::default(),
             standing,
@@ -99,6 +106,7 @@ impl Target {
     /// Names the tables of progress anew.
     pub(super) async fn name_tables(&mut self) -> Result<(), Error> {
         self.tables.clear();
+        self.events.clear();
         chains::check(&mut self.control, &self.progress.shapes).await?;
         for (at, shape) in self.progress.shapes.clone().into_iter().enumerate() {
             self.set_shape(shape_id(at), shape).await?;
@@ -108,6 +116,7 @@ impl Target {
 
     /// How rows are checked from now on, and what is done with those that do not fit.
     pub fn set_conflict_policy(&mut self, policy: ConflictPolicy) {
+        self.is_minimal_told &= self.policy == policy;
         self.policy = policy;
     }
 
@@ -153,7 +162,9 @@ impl Target {
         let at = id.0 as usize;
         if self.tables.len() <= at {
             self.tables.resize(at + 1, None);
+            self.events.resize(at + 1, None);
         }
+        self.events[at] = None;
         self.folding.set(id, shape);
         self.tables[at] = self.folding.get(id).cloned().map(|table| Arc::new(TableSql::new(table)));
         Ok(())
@@ -205,29 +216,6 @@ impl Target {
             skips: GtidSet::default(),
         };
         self.commit(&[], &inside, next, 0).await
-    }
-
-    /// Commits a group of whole transactions.
-    pub async fn apply_group(&mut self, group: &Group) -> Result<Seq, Error> {
-        self.lanes.went_alone();
-        let statements = self.statements(group, self.apply.limits())?;
-        let next = self.progress_after(group);
-        match self.try_commit(&statements, &[], &next, group.commit_us).await {
-            Ok(()) => Ok(self.committed(next)),
-            Err(failure) if is_of_a_row(&failure) => self.replay(group).await,
-            Err(failure) => Err(self.explain(failure, &statements).await),
-        }
-    }
-
-    /// Commits that these transactions are passed, without a row.
-    pub async fn progress_only(&mut self, added: &GtidSet, position: BinlogPosition, commit_us: u64) -> Result<Seq, Error> {
-        let group = Group {
-            added: added.clone(),
-            position,
-            commit_us,
-            ..Group::default()
-        };
-        self.apply_group(&group).await
     }
 
     /// Writes down which peer runs the source task under which number.
@@ -304,59 +292,6 @@ impl Target {
         self.progress.executed.union(&group.added);
         self.progress.position.clone_from(&group.position);
         self.progress.seq
-    }
-
-    pub(super) async fn commit(
-        &mut self,
-        statements: &[Statement],
-        inside: &[String],
-        next: Progress,
-        commit_us: u64,
-    ) -> Result<Seq, Error> {
-        match self.try_commit(statements, inside, &next, commit_us).await {
-            Ok(()) => Ok(self.committed(next)),
-            Err(failure) => Err(self.explain(failure, statements).await),
-        }
-    }
-
-    /// Commits; what locks made impossible is tried again, alone as it is.
-    pub(super) async fn try_commit(
-        &mut self,
-        statements: &[Statement],
-        inside: &[String],
-        next: &Progress,
-        commit_us: u64,
-    ) -> Result<(), Failure> {
-        let turn = self.turn(next, commit_us);
-        let (notes, _) = self.notes(self.standing.clone(), next);
-        let inside = [inside, notes.as_slice()].concat();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.apply.commit(statements, &inside, &turn).await {
-                Err(failure) if tries < LOCK_TRIES && failure.error().is_some_and(Error::is_lock_conflict) => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
-    pub(super) fn turn(&self, next: &Progress, commit_us: u64) -> String {
-        let turn = Turn {
-            seq: next.seq,
-            executed: next.executed.to_string(),
-            source_uuid: next.source_uuid.clone(),
-            position: next.position.clone(),
-            commit_us,
-        };
-        progress_statement(&self.meta, &self.job, self.epoch, &turn)
-    }
-
-    pub(super) fn statements(&self, group: &Group, limits: StatementLimits) -> Result<Vec<Statement>, Error> {
-        let mut statements = Vec::new();
-        for effect in &group.tables {
-            statements.extend(self.table(effect.shape)?.effect(effect, limits, self.policy.check)?);
-        }
-        Ok(statements)
     }
 
     pub(super) fn table(&self, id: ShapeId) -> Result<&TableSql, Error> {
