@@ -23,6 +23,8 @@ const ERROR: u8 = 0xff;
 const END: u8 = 0xfe;
 /// Offset of an event's type in its packet.
 const TYPE_AT: usize = 1 + 4;
+/// Space that is kept from event to event. Rows events are 8 KiB unless one row is larger.
+const CONTENT_KEPT_BYTES: usize = 64 * 1024;
 /// Bytes of a packet that hold an event's header.
 const HEAD_BYTES: usize = 1 + BinlogEventHeader::LEN;
 
@@ -106,9 +108,15 @@ impl Feed {
                 let head = self.content.split_to(HEAD_BYTES);
                 self.payload = Some(Payload::begin(&head[1..], self.has_checksum)?);
             } else if self.is_whole {
-                let packet = std::mem::take(&mut self.content);
+                let mut packet = std::mem::take(&mut self.content);
                 self.is_whole = false;
-                return self.packet(&packet).map(Some);
+                let delivered = self.packet(&packet).map(Some);
+                // The next event finds the space of this one, unless that was a large one.
+                if packet.capacity() <= CONTENT_KEPT_BYTES {
+                    packet.clear();
+                    self.content = packet;
+                }
+                return delivered;
             } else {
                 return Ok(None);
             }
@@ -150,8 +158,9 @@ impl Feed {
             if taken == 0 {
                 return;
             }
-            let part = self.raw.split_to(taken);
-            self.content.extend_from_slice(&part);
+            // Not `split_to`: that makes a counted reference of the buffer for each packet.
+            self.content.extend_from_slice(&self.raw[..taken]);
+            self.raw.advance(taken);
             self.packet_left -= taken;
             self.packet_bytes += taken;
             if self.packet_left == 0 {
