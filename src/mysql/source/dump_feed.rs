@@ -25,6 +25,8 @@ const END: u8 = 0xfe;
 const TYPE_AT: usize = 1 + 4;
 /// Space that is kept from event to event. Rows events are 8 KiB unless one row is larger.
 const CONTENT_KEPT_BYTES: usize = 64 * 1024;
+/// A server sends no event above this (`max_allowed_packet` has the same bound).
+const EVENT_BYTES_MAX: usize = 1 << 30;
 /// Bytes of a packet that hold an event's header.
 const HEAD_BYTES: usize = 1 + BinlogEventHeader::LEN;
 
@@ -158,6 +160,7 @@ impl Feed {
             if taken == 0 {
                 return;
             }
+            self.make_room();
             // Not `split_to`: that makes a counted reference of the buffer for each packet.
             self.content.extend_from_slice(&self.raw[..taken]);
             self.raw.advance(taken);
@@ -167,6 +170,17 @@ impl Feed {
                 self.is_whole = self.packet_bytes != PACKET_FULL;
                 self.packet_bytes = 0;
             }
+        }
+    }
+
+    /// Space for the event whose header is here, once: growing by doubling would hold a large one three times.
+    fn make_room(&mut self) {
+        let Some(head) = self.content.get(..HEAD_BYTES) else { return };
+        let is_plain = head[0] == EVENT && head[TYPE_AT] != kind::TRANSACTION_PAYLOAD;
+        let size = u32::from_le_bytes([head[10], head[11], head[12], head[13]]) as usize;
+        let room = (1 + size.min(EVENT_BYTES_MAX)).saturating_sub(self.content.len());
+        if is_plain && self.payload.is_none() && self.content.capacity() - self.content.len() < room {
+            self.content.reserve(room);
         }
     }
 
@@ -319,6 +333,20 @@ mod tests {
             let found = delivered(&mut Feed::new(), &stream, 1 << 20).unwrap();
             assert_eq!(found, [(kind::WRITE_ROWS, 0), (kind::XID, 0)], "{bytes}");
         }
+    }
+
+    #[test]
+    fn a_large_event_takes_its_own_size_while_it_arrives_and_gives_it_back() {
+        let stream = packets(&rows(5_000_000));
+        let mut feed = Feed::new();
+        for piece in stream[..stream.len() - 1].chunks(60_000) {
+            feed.buffer().extend_from_slice(piece);
+            assert!(feed.step().unwrap().is_none());
+            assert!(feed.content.capacity() < 5_100_000, "{} bytes", feed.content.capacity());
+        }
+        feed.buffer().extend_from_slice(&stream[stream.len() - 1..]);
+        assert!(matches!(feed.step(), Ok(Some(Delivered::Event(_)))));
+        assert!(feed.content.capacity() <= CONTENT_KEPT_BYTES);
     }
 
     #[test]
