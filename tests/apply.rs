@@ -16,6 +16,7 @@ use peer::mysql::session::Session;
 use peer::mysql::source::chunk_reader::{ChunkReader, Range, ReadOutcome};
 use peer::mysql::source::inspect;
 use peer::mysql::source::reader::{Reader, ReaderEvent, ReaderOptions, Scope, replica_uuid, server_id};
+use peer::mysql::target::apply::ApplySession;
 use peer::mysql::target::writer::Target;
 
 use support::compare::assert_equal;
@@ -530,17 +531,51 @@ async fn a_group_of_minimal_images_goes_as_row_events_and_ends_where_the_source_
         .follow_cut(&[all, "DELETE FROM S.v WHERE id % 2 = 0", "DELETE FROM S.w"])
         .await;
     // Few rows: as SQL, in one packet with their commit.
-    let again = all_types(104);
+    let again = all_types(105);
     mirror
         .follow_cut(&[
-            "UPDATE S.v SET i4 = 5 WHERE id = 100",
-            "DELETE FROM S.v WHERE id = 102",
-            "DELETE FROM S.v WHERE id = 104",
+            "UPDATE S.v SET i4 = 5 WHERE id = 101",
+            "DELETE FROM S.v WHERE id = 103",
+            "DELETE FROM S.v WHERE id = 105",
             &again,
-            "UPDATE S.v SET i4 = 6 WHERE id = 106",
-            "UPDATE S.v SET i4 = NULL WHERE id = 106",
         ])
         .await;
+    // Where a count would not tell that the row is there: it ends where it began, or only the bytes of its JSON change.
+    mirror
+        .follow_cut(&[
+            "UPDATE S.v SET i4 = 6 WHERE id = 107",
+            "UPDATE S.v SET i4 = NULL WHERE id = 107",
+        ])
+        .await;
+    mirror.follow_cut(&["INSERT INTO S.w VALUES (1, 'j', 1, '1')"]).await;
+    mirror
+        .follow_cut(&["UPDATE S.w SET d = CAST(1.0 AS JSON) WHERE b = 'j'"])
+        .await;
+}
+
+#[tokio::test]
+async fn keys_that_only_the_server_finds_equal_go_before_they_come() {
+    let table = "CREATE TABLE S.k (id VARCHAR(9) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, v INT)";
+    let mut mirror = Mirror::new("equal", &["k"], &[table]).await;
+    mirror.follow_cut(&["INSERT INTO S.k VALUES ('a', 1), ('b', 1)"]).await;
+    mirror
+        .follow_cut(&[
+            "DELETE FROM S.k WHERE id = 'a'",
+            "INSERT INTO S.k VALUES ('A', 2)",
+            "UPDATE S.k SET v = 3 WHERE id = 'b'",
+            "UPDATE S.k SET id = 'B' WHERE id = 'b'",
+        ])
+        .await;
+}
+
+/// A server that passes over errors would pass over the rows behind the first that is missing.
+#[tokio::test]
+async fn a_target_that_skips_errors_of_its_appliers_gets_no_row_events() {
+    let careless = support::servers::start("careless", &["--replica-skip-errors=1032,1062"]);
+    for (server, is_taken) in [(servers().target, true), (careless, false)] {
+        let mut session = ApplySession::connect(&database(server)).await.expect("a session");
+        assert_eq!(session.takes_row_events().await.expect("an answer"), is_taken);
+    }
 }
 
 #[tokio::test]

@@ -62,6 +62,9 @@ pub struct TableEffect {
     pub inserts: Vec<Row>,
     /// Rows that keep their key, or go (None), of whose old state the key is known. What the new image lacks is unchanged.
     pub partials: Vec<(Image, Option<Image>)>,
+    /// Some of these may change nothing (what was merged may end where it began, JSON may only differ in its bytes): how many rows a statement
+    /// of SQL changed would not tell whether they were there.
+    pub is_uncountable: bool,
     /// Changes to be carried out one by one, in source order, behind those above: all of a table without a key, of any other
     /// those from the first on that cannot be folded, and those that cascade.
     pub in_order: Vec<Change>,
@@ -75,6 +78,7 @@ impl TableEffect {
             updates: Vec::new(),
             inserts: Vec::new(),
             partials: Vec::new(),
+            is_uncountable: false,
             in_order: Vec::new(),
         }
     }
@@ -116,6 +120,7 @@ struct TableFold {
     in_order: Vec<Change>,
     /// Images that lack columns are laid over each other.
     is_folded: bool,
+    is_uncountable: bool,
 }
 
 /// Folds changes as they come. Bounded by the limits of the group it belongs to.
@@ -163,6 +168,7 @@ impl NetEffect {
             fate_of: HashMap::new(),
             in_order: Vec::new(),
             is_folded: tables.is_folded(shape),
+            is_uncountable: false,
         });
         self.fold_of.insert(shape, self.tables.len() - 1);
         Ok(self.tables.len() - 1)
@@ -209,7 +215,11 @@ impl TableFold {
                 let key = self.key(&before.row)?;
                 match after {
                     None => self.delete(key, Known::Some(before.clone())),
-                    Some(after) => self.update(key, Known::Some(before.clone()), Known::Some(after.clone())),
+                    Some(after) => {
+                        let layout = &self.table.layout;
+                        self.is_uncountable |= (0..layout.columns()).any(|at| after.has(at) && layout.is_json(at));
+                        self.update(key, Known::Some(before.clone()), Known::Some(after.clone()))
+                    }
                 }
             }
         }
@@ -243,6 +253,7 @@ impl TableFold {
             self.begin(key, Some(before), Some(after));
             return Ok(());
         };
+        self.is_uncountable |= matches!(&self.fates[at].after, Some(Known::Some(_)));
         let Some(last) = self.fates[at].after.take() else {
             return Err(self.out_of_order("an insert", "a change after the delete"));
         };
@@ -303,6 +314,7 @@ impl TableFold {
         }
         let mut effect = TableEffect::new(self.shape);
         effect.in_order = self.in_order;
+        effect.is_uncountable = self.is_uncountable;
         let columns = self.table.layout.columns();
         let image = |known| match known {
             Known::Some(image) => image,
@@ -548,6 +560,7 @@ pub(crate) mod tests {
         assert_eq!(folded(&[partial(Some(1)), partial(None)]).partials, [(image(None), None)]);
         let twice = folded(&[partial(Some(1)), partial(Some(2))]);
         assert_eq!(twice.partials, [(image(None), Some(image(Some(2))))]);
+        assert!(twice.is_uncountable && !folded(&[partial(Some(1))]).is_uncountable);
         let anew = folded(&[partial(None), insert(1, 3)]);
         let whole = Image {
             row: row(1, 3),

@@ -27,7 +27,13 @@ impl Applier<'_> {
         stop: &CancellationToken,
     ) -> Result<(), FlowError> {
         self.grouper.set_limits(self.limits.now());
+        let was_whole = self.target.is_whole_wanted();
         self.target.set_conflict_policy(self.limits.conflict_policy());
+        if self.target.is_whole_wanted() && !was_whole {
+            return Err(FlowError::Ended {
+                while_: "rows came cut that are to be compared from now on",
+            });
+        }
         self.tell_minimal();
         if first.is_first && !first.is_last {
             // It may turn out to be large, and while it comes nobody looks at what flies.

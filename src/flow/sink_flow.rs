@@ -307,8 +307,8 @@ async fn follow_sources(
                 cut_off.reached();
                 continue;
             }
-            Turnout::Unfit => {
-                info!(job = %args.job, peer = %peer.name, "a row does not fit, subscribing anew for whole rows");
+            Turnout::Unfit(error) => {
+                info!(job = %args.job, peer = %peer.name, %error, "subscribing anew for whole rows");
                 cut_off.reached();
                 continue;
             }

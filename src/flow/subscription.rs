@@ -36,8 +36,8 @@ pub enum Turnout {
     Stopped,
     /// Definitions changed: subscribe again.
     Reshaped,
-    /// Rows that came with minimal images do not fit: subscribe again, they come whole.
-    Unfit,
+    /// Rows that came with minimal images do not fit, or are to be compared: subscribe again, they come whole.
+    Unfit(FlowError),
     /// The source or the way to it failed.
     SourceFailed(FlowError),
 }
@@ -96,10 +96,14 @@ pub async fn run(
     let to_source = ToSource { consumed, minimal };
     let applier = Applier::new(target, limits, Arc::clone(meter), to_source, is_copy_all).with(on_ddl);
     let applied = applier.run(arrived, stop).await;
-    if applied.is_err() && target.is_whole_wanted() && !was_whole {
-        return Ok(Turnout::Unfit);
-    }
-    match applied? {
+    let applied = match applied {
+        Err(error) if target.is_whole_wanted() && !was_whole => {
+            meter.large(None);
+            return Ok(Turnout::Unfit(error));
+        }
+        applied => applied?,
+    };
+    match applied {
         End::Stopped => Ok(Turnout::Stopped),
         End::Reshaped => Ok(Turnout::Reshaped),
         End::Drained => Ok(Turnout::SourceFailed(match receiving.join_next().await {

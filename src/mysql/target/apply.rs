@@ -37,6 +37,9 @@ const APPLY_SETTINGS: &str = "SET NAMES utf8mb4; \
 /// The description of events leaves the session without a GTID for its next transaction. A row that is there already is an error.
 const GTID_AND_STRICT: &str = "SET SESSION gtid_next = 'AUTOMATIC', SESSION rbr_exec_mode = 'STRICT'";
 
+/// Errors that appliers of the server pass over, by the name of either age.
+const SKIPPED_ERRORS: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('replica_skip_errors', 'slave_skip_errors')";
+
 /// The one connection that writes rows.
 #[derive(Debug)]
 pub struct ApplySession {
@@ -71,15 +74,6 @@ impl Failure {
         match self {
             Self::Turn(error) | Self::Other(error) => Some(error),
             Self::Statement { error, .. } => error.as_ref(),
-        }
-    }
-
-    /// The server refused a statement, for another reason than a lock.
-    #[must_use]
-    pub fn is_refused(&self) -> bool {
-        match self {
-            Self::Statement { error: Some(error), .. } => !error.is_connection_gone() && !error.is_lock_conflict(),
-            Self::Statement { .. } | Self::Turn(_) | Self::Other(_) => false,
         }
     }
 }
@@ -117,10 +111,17 @@ impl ApplySession {
         self.session.close().await;
     }
 
-    /// Whether the server takes row events from here; between two transactions. It needs REPLICATION_APPLIER.
+    /// Whether the server takes row events from here; between two transactions. It needs REPLICATION_APPLIER, and a server that passes
+    /// over no errors of its appliers.
     pub async fn takes_row_events(&mut self) -> Result<bool, Error> {
         if let Some(known) = self.takes_row_events {
             return Ok(known);
+        }
+        // These errors end an event and are none: the rows behind the first would be missing, and nobody would know.
+        let skipped: Vec<(String, String)> = self.session.rows(SKIPPED_ERRORS).await?;
+        if skipped.iter().any(|(_, errors)| !matches!(errors.as_str(), "OFF" | "")) {
+            self.takes_row_events = Some(false);
+            return Ok(false);
         }
         // Before the events: who may not set it could not leave the state they put the session in.
         let mut is_taken = true;

@@ -16,12 +16,16 @@ use crate::core::net_effect::TableEffect;
 use crate::core::shape::ShapeId;
 use crate::mysql::error::Error;
 use crate::mysql::source::inspect;
+use crate::mysql::target::progress_store::beat_statement;
 use crate::mysql::target::row_events::RowEvents;
 use crate::mysql::target::statement::{Statement, StatementLimits, TableSql};
 use crate::mysql::target::writer::{Target, unknown_shape};
 
 /// Fewer rows of a group go as SQL: in one packet with what commits them, which events cannot (facts/apply "traps").
 pub(super) const GROUP_ROWS_MIN: usize = 16;
+
+/// Tables that are looked at between two signs of life: a question to the server each.
+const TABLES_PER_BEAT: usize = 500;
 
 /// How the rows of one table are written.
 #[derive(Clone, Debug)]
@@ -32,7 +36,7 @@ pub(super) struct TableForm {
 }
 
 impl TableForm {
-    /// What one effect takes; fewer than `rows_min` rows go as SQL.
+    /// What one effect takes; fewer than `rows_min` rows go as SQL when their counts tell enough.
     pub fn statements(
         &self,
         effect: &TableEffect,
@@ -43,7 +47,7 @@ impl TableForm {
         let events = self
             .events
             .as_ref()
-            .filter(|_| effect.rows() >= rows_min && check == Check::Key);
+            .filter(|_| (effect.rows() >= rows_min || effect.is_uncountable) && check == Check::Key);
         let Some(mut statements) = events.map(|events| events.statements(effect, limits)).transpose()?.flatten() else {
             return self.sql.effect(effect, limits, check);
         };
@@ -67,6 +71,10 @@ impl Target {
         }
         for (at, sql) in self.tables.iter().enumerate() {
             let Some(sql) = sql else { continue };
+            if at % TABLES_PER_BEAT == TABLES_PER_BEAT - 1 {
+                let sql = beat_statement(&self.meta, &self.job, self.epoch);
+                self.control.execute(sql).await?;
+            }
             // A type this version does not know is not what the shape has.
             let columns = match inspect::columns(&mut self.control, sql.name()).await {
                 Err(error) if error.is_connection_gone() => return Err(error),

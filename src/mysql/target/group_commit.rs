@@ -30,7 +30,7 @@ impl Target {
         let next = self.progress_after(group);
         match self.try_commit(&statements, &[], &next, group.commit_us).await {
             Ok(()) => Ok(self.committed(next)),
-            Err(failure) if is_of_a_row(&failure) || (has_events && failure.is_refused()) => {
+            Err(failure) if is_of_a_row(&failure) => {
                 if self.wants_whole(group) {
                     return Err(self.explain(failure, &statements).await);
                 }

@@ -76,10 +76,8 @@ impl Target {
         self.large.spare = Some(std::mem::replace(&mut self.apply, session));
         match outcome {
             Ok(()) => Ok(()),
-            Err(failure) if (failure.is_refused() || is_of_a_row(&failure)) && self.wants_whole(&part) => {
-                Err(self.undo(failure).await)
-            }
-            Err(failure) if has_events && failure.is_refused() => self.large_as_sql(&part).await,
+            Err(failure) if is_of_a_row(&failure) && self.wants_whole(&part) => Err(self.undo(failure).await),
+            Err(failure) if has_events && is_of_a_row(&failure) => self.large_as_sql(&part).await,
             Err(failure) if is_of_a_row(&failure) => self.large_by_rows(&part).await,
             Err(failure) => Err(self.undo(failure).await),
         }

@@ -348,6 +348,7 @@ mod tests {
             updates: vec![],
             inserts: vec![],
             partials: vec![],
+            is_uncountable: false,
             in_order: vec![],
         }
     }

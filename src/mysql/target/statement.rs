@@ -159,6 +159,11 @@ impl TableSql {
     /// column of it is as it was on the source.
     pub fn effect(&self, effect: &TableEffect, limits: StatementLimits, check: Check) -> Result<Vec<Statement>, Error> {
         let mut statements = Vec::new();
+        // Rows go before others come: the server may find two keys equal whose bytes are not.
+        let (gone, kept): (Vec<_>, Vec<_>) = effect.partials.iter().partition(|(_, after)| after.is_none());
+        for (before, after) in gone {
+            self.folded(before, after.as_ref(), check, &mut statements)?;
+        }
         let (befores, afters) = (
             effect.updates.iter().map(|update| &update.0),
             effect.updates.iter().map(|update| &update.1),
@@ -177,7 +182,7 @@ impl TableSql {
             statements.extend(self.rows(afters, limits, &self.update)?);
             statements.extend(self.insert(effect.inserts.iter(), limits)?);
         }
-        for (before, after) in &effect.partials {
+        for (before, after) in kept {
             self.folded(before, after.as_ref(), check, &mut statements)?;
         }
         for change in &effect.in_order {
@@ -386,6 +391,7 @@ mod tests {
             updates: vec![(row(2, 1), row(2, 2)), (row(3, 1), row(3, 2)), (row(4, 1), row(4, 2))],
             inserts: vec![row(5, 5)],
             partials: vec![],
+            is_uncountable: false,
             in_order: vec![],
         }
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::core::change::{BinlogPosition, CopyPlan, CopyRow};
-use crate::core::conflict::ConflictPolicy;
+use crate::core::conflict::{Check, ConflictPolicy};
 use crate::core::group::{Group, Tables};
 use crate::core::gtid_set::{Gtid, GtidSet};
 use crate::core::ids::{Epoch, JobId, NodeId, Seq, SourceEpoch};
@@ -117,6 +117,8 @@ impl Target {
     /// How rows are checked from now on, and what is done with those that do not fit.
     pub fn set_conflict_policy(&mut self, policy: ConflictPolicy) {
         self.is_minimal_told &= self.policy == policy;
+        // What is on its way cut cannot be compared.
+        self.is_whole_wanted |= self.may_be_cut && policy.check == Check::Image;
         self.policy = policy;
     }
 
